@@ -1,0 +1,13 @@
+"""Errors that callers can act on; every message says what to do."""
+
+
+class VljepaError(Exception):
+    """Base of the errors that this package raises on purpose."""
+
+
+class InputError(VljepaError, ValueError):
+    """An image, an embedding or a text that cannot be used as given."""
+
+
+class CheckpointError(VljepaError):
+    """Weights or a configuration that are missing, damaged or do not fit each other."""
