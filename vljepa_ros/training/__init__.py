@@ -1,0 +1,1 @@
+"""Training: data, objective and loop."""

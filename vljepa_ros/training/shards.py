@@ -1,0 +1,114 @@
+"""Tar shards of episodes: one JSON of facts, then the frames as JPEG (WebDataset layout).
+
+A shard holds `KEY.json` followed by `KEY.000.jpg`, `KEY.001.jpg`, ... for each episode.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_ros.errors import InputError
+
+JPEG_QUALITY = 92
+
+
+def shard_path(root: Path, source: str, split: str, index: int) -> Path:
+    """Where shard number `index` of `source` ("tabletop", "composites") and `split` lies."""
+    return root / source / split / f"shard-{index:04d}.tar"
+
+
+def list_shards(root: Path, source: str, split: str) -> list[Path]:
+    """Finished shards of one source and split, in order; empty where there are none."""
+    return sorted((root / source / split).glob("shard-*.tar"))
+
+
+def encode_jpeg(rgb: NDArray[np.uint8]) -> bytes:
+    """JPEG bytes of `rgb`: (H, W, 3) uint8 RGB."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not done:
+        raise InputError(f"cannot write an array of shape {rgb.shape} as JPEG")
+    return data.tobytes()
+
+
+def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of JPEG bytes; raises InputError when they are damaged."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise InputError("damaged JPEG; delete the shard it came from and run `vljepa data` again")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+class ShardWriter:
+    """Writes one shard to `PATH.part`; it gets its name only when closed without an exception.
+
+    So a shard that carries its name is whole, and an interrupted run is resumed by
+    making the missing ones.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._part = path.with_name(path.name + ".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._tar = tarfile.open(self._part, "w", format=tarfile.USTAR_FORMAT)
+
+    def add(self, key: str, facts: dict[str, Any], frames: Sequence[bytes]) -> None:
+        """Add an episode. `key` has no dot; `frames` are JPEG bytes, `facts["frames"]` of them."""
+        if "." in key or facts["frames"] != len(frames):
+            raise InputError(f"episode {key!r}: {len(frames)} frames, facts say {facts['frames']}")
+        self._add_file(f"{key}.json", json.dumps(facts, separators=(",", ":")).encode())
+        for number, data in enumerate(frames):
+            self._add_file(f"{key}.{number:03d}.jpg", data)
+
+    def close(self) -> None:
+        """Finish the shard and give it its name."""
+        self._tar.close()
+        self._part.replace(self.path)
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._tar.close()
+            self._part.unlink(missing_ok=True)
+
+    def _add_file(self, name: str, data: bytes) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        self._tar.addfile(info, io.BytesIO(data))
+
+
+def read_shards(paths: Iterable[Path]) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
+    """Yield (facts, frames as JPEG bytes, oldest first) for each episode of the shards."""
+    for path in paths:
+        with tarfile.open(path, "r:") as tar:
+            facts: dict[str, Any] | None = None
+            frames: list[bytes] = []
+            for member in tar:
+                file = tar.extractfile(member)
+                if file is None:
+                    continue
+                if member.name.endswith(".json"):
+                    if facts is not None:
+                        yield facts, frames
+                    facts, frames = json.loads(file.read()), []
+                else:
+                    frames.append(file.read())
+            if facts is not None:
+                yield facts, frames
