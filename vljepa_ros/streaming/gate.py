@@ -1,0 +1,319 @@
+"""When does the meaning of a stream change: a causal detector over its embeddings."""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vljepa_ros.errors import InputError
+
+Vector = NDArray[np.float64]  # (D,)
+
+_SECOND = 1_000_000_000  # nanoseconds
+
+# A change that never settles (a camera that keeps turning) is decided after this many times
+# `settle` embeddings, so that the delay of a shift has a bound.
+_PATIENCE = 4
+
+_TINY = 1e-12  # a sum of unit vectors shorter than this is rounding, not a direction
+
+
+class Trigger(IntEnum):
+    """Why a segment was sent; the values are those of SemanticShift.msg."""
+
+    FIRST = 0
+    SHIFT = 1
+    MAX_SILENCE = 2
+    REQUEST = 3
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Settings of a ChangeGate.
+
+    Raises:
+        InputError: for a value outside its range; the message names it.
+    """
+
+    threshold: float = 0.25  # distance (1 - cosine) at which a change begins, in (0, 2]
+    hysteresis: float = 0.6  # a change is over below this share of the threshold, in [0, 1]
+    smoothing: int = 3  # embeddings averaged into the recent window, at least 1
+    settle: int = 3  # embeddings for which a change must hold, at least 1
+    min_interval: float = 0.5  # s between shifts
+    max_silence: float = 30.0  # s after which the running segment is sent again, 0 = never
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check("threshold", self.threshold, 0 < self.threshold <= 2, "in (0, 2]")
+        _check("hysteresis", self.hysteresis, 0 <= self.hysteresis <= 1, "in [0, 1]")
+        _check("smoothing", self.smoothing, self.smoothing >= 1, "at least 1")
+        _check("settle", self.settle, self.settle >= 1, "at least 1")
+        _check("min_interval", self.min_interval, self.min_interval >= 0, "0 s or more")
+        _check("max_silence", self.max_silence, self.max_silence >= 0, "0 s (never) or more")
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A segment of the stream to be told about; see SemanticShift.msg."""
+
+    segment_id: int  # counts from 0; a segment told again keeps its id
+    segment_start: int  # stamp of its first embedding, ns
+    segment_end: int  # stamp of its newest embedding, ns
+    embeddings: int  # how many were averaged
+    trigger: Trigger
+    score: float  # distance from the previous segment (running segment, if none ended)
+    threshold: float
+    embedding: NDArray[np.float32]  # (D,), their average, L2-normalised
+
+
+class ChangeGate:
+    """Cuts a stream of embeddings into segments of one meaning each, as it comes.
+
+    The paper cuts a finished video (arXiv 2512.10942, section 4.6): neighbouring segments A and
+    B are merged while that adds little variance within the segments, the Ward cost
+
+        |A| |B| / (|A| + |B|) * ||mean_A - mean_B||^2
+
+    and section 2 sketches the live form: average-pool the recent embeddings, decode when their
+    variance exceeds a threshold. Here B is the recent window, the last `smoothing` embeddings,
+    and A the running segment. For a long A the first factor tends to |B|, a constant, and
+    between normalised means the second is twice the cosine distance. So the live form is
+
+        score = 1 - cos(mean of the last `smoothing` embeddings, mean of the running segment)
+
+    A change begins when the score exceeds `threshold`. It becomes a SHIFT when it has held for
+    `settle` embeddings, the score still exceeds the threshold, and the recent window has
+    settled: its variance, which for unit vectors is 1 - ||mean||^2, is at most hysteresis *
+    threshold. It is dropped, and its embeddings returned to the segment, when the score sinks
+    below hysteresis * threshold. If the new meaning gives way to yet another before it has
+    settled, the new segment begins anew, and the embeddings of what did not last belong to
+    none. Whatever happens, a change is decided within 4 * settle embeddings, except that
+    `min_interval` can hold the shift back; it is then sent as soon as the time has come.
+
+    The segment's mean weighs all its embeddings alike, which is deliberate. A mean that forgets
+    would follow a slow drift for ever, always a little behind. This one falls back to half of
+    the way: a drift of any speed is noticed, at the latest when it has gone twice the angle
+    that a sudden change needs.
+
+    An update costs O(D) time and memory traffic, whatever the age of the segment. Sums are kept
+    in float64: a billion updates leave an error of about 1e-11.
+    """
+
+    def __init__(self, config: GateConfig) -> None:
+        self._config = config
+        self._segment_id = 0
+        self._announced = False  # was the running segment sent, and so has taken the id?
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream. Segment ids go on, so that no two segments share one."""
+        self._segment_id += self._announced
+        self._announced = False
+        self._recent: deque[Vector] = deque()
+        self._recent_sum: Vector = np.zeros(0)
+        self._segment: _Segment | None = None
+        self._change: _Segment | None = None
+        self._waited = 0  # embeddings since the change began, across its restarts
+        self._last_stamp = 0
+        self._last_shift = 0
+        self._last_sent = 0
+        self._score = 0.0
+
+    @property
+    def config(self) -> GateConfig:
+        """Settings; they may be replaced at any time and hold from the next update."""
+        return self._config
+
+    @config.setter
+    def config(self, config: GateConfig) -> None:
+        self._config = config
+        self._trim_recent(config.smoothing)
+
+    @property
+    def score(self) -> float:
+        """Latest distance of the recent window from the running segment, in [0, 2]."""
+        return self._score
+
+    def update(self, stamp: int, embedding: ArrayLike) -> Shift | None:
+        """Take the next embedding of the stream.
+
+        Args:
+            stamp: its time in nanoseconds. A stamp earlier than the last one starts a new
+                stream, as after reset().
+            embedding: (D,) finite numbers, of any length but 0; only the direction counts.
+
+        Returns:
+            A segment to tell about, mostly None.
+
+        Raises:
+            InputError: when the embedding cannot be used; the state is as before.
+        """
+        vector = self._checked(embedding)
+        if self._segment is not None and stamp < self._last_stamp:
+            self.reset()
+        self._last_stamp = stamp
+        if self._segment is None:
+            self._recent_sum = np.zeros_like(vector)
+            self._segment = _Segment(vector, stamp)
+            self._push(vector)
+            self._last_shift = self._last_sent = stamp
+            return self._first_if_due(stamp)
+        self._push(vector)
+        self._score = _distance(self._recent_sum, self._segment.sum)
+        if not self._announced:
+            self._segment.add(vector, stamp)
+            return self._first_if_due(stamp)
+        self._follow_change(vector, stamp)
+        if self._change is not None:
+            return self._shift_if_due(stamp)
+        self._segment.add(vector, stamp)
+        silence = self._config.max_silence * _SECOND
+        if 0 < silence <= stamp - self._last_sent:
+            return self._send(Trigger.MAX_SILENCE)
+        return None
+
+    def request(self) -> Shift | None:
+        """Return the running segment at once; None before the first embedding."""
+        return None if self._segment is None else self._send(Trigger.REQUEST)
+
+    def _checked(self, embedding: ArrayLike) -> Vector:
+        """Return the embedding normalised, or say what is wrong with it."""
+        vector = np.array(embedding, dtype=np.float64)
+        if vector.ndim != 1 or vector.size == 0:
+            raise InputError(f"an embedding is a vector, got an array of shape {vector.shape}")
+        if self._segment is not None and vector.shape != self._segment.sum.shape:
+            raise InputError(
+                f"the stream's embeddings have {self._segment.sum.size} values, "
+                f"got {vector.size}: reset the gate after a change of model"
+            )
+        largest = np.abs(vector).max()
+        if not np.isfinite(largest):
+            raise InputError("the embedding contains NaN or infinity")
+        if largest == 0:
+            raise InputError("the embedding is zero, it has no direction")
+        vector /= largest  # so that no square overflows or vanishes
+        vector /= np.linalg.norm(vector)
+        return vector
+
+    def _push(self, vector: Vector) -> None:
+        self._recent.append(vector)
+        self._recent_sum += vector
+        if len(self._recent) > self._config.smoothing:
+            self._recent_sum -= self._recent.popleft()
+
+    def _trim_recent(self, length: int) -> None:
+        """Keep the newest `length` embeddings of the recent window."""
+        while len(self._recent) > length:
+            self._recent_sum -= self._recent.popleft()
+
+    def _first_if_due(self, stamp: int) -> Shift | None:
+        assert self._segment is not None
+        if self._segment.count < self._config.settle:
+            return None
+        self._score = 0.0  # there is nothing yet to be distant from
+        self._announced = True
+        self._last_shift = stamp
+        return self._send(Trigger.FIRST)
+
+    def _follow_change(self, vector: Vector, stamp: int) -> None:
+        """Begin, extend, restart or drop the change, by the score of this embedding."""
+        assert self._segment is not None
+        threshold = self._config.threshold
+        if self._change is None:
+            if self._score > threshold:
+                self._change = _Segment(vector, stamp)
+                self._waited = 1
+            return
+        self._waited += 1
+        # At the end of its patience the gate wants a clear yes: between the two limits is no.
+        undecided = self._waited >= _PATIENCE * self._config.settle and self._score <= threshold
+        if self._score < self._config.hysteresis * threshold or undecided:
+            self._segment.absorb(self._change)
+            self._change = None
+            return
+        # Only when the recent window lies within the change can it tell another meaning.
+        if (
+            self._change.count >= self._config.smoothing
+            and _distance(self._recent_sum, self._change.sum) > threshold
+        ):
+            self._change = _Segment(vector, stamp)
+        else:
+            self._change.add(vector, stamp)
+
+    def _shift_if_due(self, stamp: int) -> Shift | None:
+        assert self._change is not None
+        config = self._config
+        variance = 1 - float(self._recent_sum @ self._recent_sum) / len(self._recent) ** 2
+        settled = (
+            self._change.count >= config.settle
+            and variance <= config.hysteresis * config.threshold
+        )
+        due = settled or self._waited >= _PATIENCE * config.settle
+        blocked = stamp - self._last_shift < config.min_interval * _SECOND
+        if blocked or not due or self._score <= config.threshold:
+            return None
+        self._segment, self._change = self._change, None
+        # What the window still holds of the old meaning would soon look like another change.
+        self._trim_recent(self._segment.count)
+        self._segment_id += 1
+        self._last_shift = stamp
+        return self._send(Trigger.SHIFT)
+
+    def _send(self, trigger: Trigger) -> Shift:
+        assert self._segment is not None
+        self._last_sent = self._last_stamp
+        return Shift(
+            segment_id=self._segment_id,
+            segment_start=self._segment.start,
+            segment_end=self._segment.end,
+            embeddings=self._segment.count,
+            trigger=trigger,
+            score=self._score,
+            threshold=self._config.threshold,
+            embedding=self._segment.mean(),
+        )
+
+
+class _Segment:
+    """Sum of neighbouring embeddings of unit length."""
+
+    def __init__(self, vector: Vector, stamp: int) -> None:
+        self.sum = vector.copy()
+        self.count = 1
+        self.start = stamp
+        self.end = stamp
+        self._newest = vector
+
+    def add(self, vector: Vector, stamp: int) -> None:
+        self.sum += vector
+        self.count += 1
+        self.end = stamp
+        self._newest = vector
+
+    def absorb(self, later: "_Segment") -> None:
+        self.sum += later.sum
+        self.count += later.count
+        self.end = later.end
+        self._newest = later._newest
+
+    def mean(self) -> NDArray[np.float32]:
+        """Return the normalised average; the newest where opposites cancel out."""
+        length = float(np.linalg.norm(self.sum))
+        mean = self.sum / length if length > _TINY else self._newest
+        return mean.astype(np.float32)
+
+
+def _distance(one: Vector, other: Vector) -> float:
+    """Return 1 - cosine, in [0, 2]; 1 when one of the two has no direction."""
+    lengths = math.sqrt(float(one @ one) * float(other @ other))
+    if lengths <= _TINY:
+        return 1.0
+    return min(max(1 - float(one @ other) / lengths, 0.0), 2.0)
+
+
+def _check(name: str, value: float, good: bool, allowed: str) -> None:
+    if not (good and math.isfinite(value)):
+        raise InputError(f"{name} must be {allowed}, got {value}")
