@@ -19,7 +19,7 @@ Stream = NDArray[np.float64]  # (T, D)
 
 def axis(index: int) -> Stream:
     """Return a (1, D) stream: one of D meanings that have nothing in common."""
-    return np.eye(DIMENSION)[index : index + 1]
+    return np.eye(1, DIMENSION, index)
 
 
 def hold(index: int, count: int) -> Stream:

@@ -9,16 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vljepa_ros.errors import InputError
-
-Vector = NDArray[np.float64]  # (D,)
+from vljepa_ros.streaming.segment import Segment, Vector, distance
 
 _SECOND = 1_000_000_000  # nanoseconds
 
 # A change that never settles (a camera that keeps turning) is decided after this many times
 # `settle` embeddings, so that the delay of a shift has a bound.
 _PATIENCE = 4
-
-_TINY = 1e-12  # a sum of unit vectors shorter than this is rounding, not a direction
 
 
 class Trigger(IntEnum):
@@ -114,8 +111,8 @@ class ChangeGate:
         self._announced = False
         self._recent: deque[Vector] = deque()
         self._recent_sum: Vector = np.zeros(0)
-        self._segment: _Segment | None = None
-        self._change: _Segment | None = None
+        self._segment: Segment | None = None
+        self._change: Segment | None = None
         self._waited = 0  # embeddings since the change began, across its restarts
         self._last_stamp = 0
         self._last_shift = 0
@@ -157,12 +154,12 @@ class ChangeGate:
         self._last_stamp = stamp
         if self._segment is None:
             self._recent_sum = np.zeros_like(vector)
-            self._segment = _Segment(vector, stamp)
+            self._segment = Segment(vector, stamp)
             self._push(vector)
             self._last_shift = self._last_sent = stamp
             return self._first_if_due(stamp)
         self._push(vector)
-        self._score = _distance(self._recent_sum, self._segment.sum)
+        self._score = distance(self._recent_sum, self._segment.sum)
         if not self._announced:
             self._segment.add(vector, stamp)
             return self._first_if_due(stamp)
@@ -224,7 +221,7 @@ class ChangeGate:
         threshold = self._config.threshold
         if self._change is None:
             if self._score > threshold:
-                self._change = _Segment(vector, stamp)
+                self._change = Segment(vector, stamp)
                 self._waited = 1
             return
         self._waited += 1
@@ -237,9 +234,9 @@ class ChangeGate:
         # Only when the recent window lies within the change can it tell another meaning.
         if (
             self._change.count >= self._config.smoothing
-            and _distance(self._recent_sum, self._change.sum) > threshold
+            and distance(self._recent_sum, self._change.sum) > threshold
         ):
-            self._change = _Segment(vector, stamp)
+            self._change = Segment(vector, stamp)
         else:
             self._change.add(vector, stamp)
 
@@ -275,43 +272,6 @@ class ChangeGate:
             threshold=self._config.threshold,
             embedding=self._segment.mean(),
         )
-
-
-class _Segment:
-    """Sum of neighbouring embeddings of unit length."""
-
-    def __init__(self, vector: Vector, stamp: int) -> None:
-        self.sum = vector.copy()
-        self.count = 1
-        self.start = stamp
-        self.end = stamp
-        self._newest = vector
-
-    def add(self, vector: Vector, stamp: int) -> None:
-        self.sum += vector
-        self.count += 1
-        self.end = stamp
-        self._newest = vector
-
-    def absorb(self, later: "_Segment") -> None:
-        self.sum += later.sum
-        self.count += later.count
-        self.end = later.end
-        self._newest = later._newest
-
-    def mean(self) -> NDArray[np.float32]:
-        """Return the normalised average; the newest where opposites cancel out."""
-        length = float(np.linalg.norm(self.sum))
-        mean = self.sum / length if length > _TINY else self._newest
-        return mean.astype(np.float32)
-
-
-def _distance(one: Vector, other: Vector) -> float:
-    """Return 1 - cosine, in [0, 2]; 1 when one of the two has no direction."""
-    lengths = math.sqrt(float(one @ one) * float(other @ other))
-    if lengths <= _TINY:
-        return 1.0
-    return min(max(1 - float(one @ other) / lengths, 0.0), 2.0)
 
 
 def _check(name: str, value: float, good: bool, allowed: str) -> None:
