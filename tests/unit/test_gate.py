@@ -19,7 +19,8 @@ Stream = NDArray[np.float64]  # (T, D)
 
 def axis(index: int) -> Stream:
     """Return a (1, D) stream: one of D meanings that have nothing in common."""
-    return np.eye(1, DIMENSION, index)
+    vector: Stream = np.eye(1, DIMENSION, index)
+    return vector
 
 
 def hold(index: int, count: int) -> Stream:
