@@ -19,8 +19,7 @@ Stream = NDArray[np.float64]  # (T, D)
 
 def axis(index: int) -> Stream:
     """Return a (1, D) stream: one of D meanings that have nothing in common."""
-    vector: Stream = np.eye(1, DIMENSION, index)
-    return vector
+    return np.eye(1, DIMENSION, index)
 
 
 def hold(index: int, count: int) -> Stream:
@@ -31,7 +30,7 @@ def noisy(stream: Stream, cosine: float, seed: int = 0) -> Stream:
     """Add noise such that each embedding has about this cosine with the clean one."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal(stream.shape) / np.sqrt(stream.shape[1])
-    return stream + np.sqrt(1 / cosine**2 - 1) * noise
+    return stream + float(np.sqrt(1 / cosine**2 - 1)) * noise
 
 
 def arc(angle: float, count: int) -> Stream:
