@@ -30,7 +30,8 @@ def noisy(stream: Stream, cosine: float, seed: int = 0) -> Stream:
     """Add noise such that each embedding has about this cosine with the clean one."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal(stream.shape) / np.sqrt(stream.shape[1])
-    return stream + float(np.sqrt(1 / cosine**2 - 1)) * noise
+    worse: Stream = stream + np.sqrt(1 / cosine**2 - 1) * noise
+    return worse
 
 
 def arc(angle: float, count: int) -> Stream:
