@@ -1,0 +1,92 @@
+"""Reads and writes a trained model: a folder with config.json and model.safetensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from vljepa_ros.errors import CheckpointError
+from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.model.vljepa import VLJEPA
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+_FORMAT = "vljepa-1"
+
+
+def save_checkpoint(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write the trained tensors in `dtype`; the pretrained encoders stay in their packages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in model.trained_state().items()
+    }
+    save_file(state, folder / WEIGHTS_FILE, metadata={"format": _FORMAT})
+    text = json.dumps({"format": _FORMAT, **model.config.to_dict()}, indent=2)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_checkpoint(folder: Path) -> VLJEPA:
+    """Build the model that `folder` describes, in fp32, with all four parts, for evaluation.
+
+    Raises:
+        CheckpointError: a file or a pretrained encoder is missing, damaged, or does not fit.
+    """
+    model = VLJEPA(read_config(folder))
+    path = folder / WEIGHTS_FILE
+    try:
+        state = load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; copy the whole folder of the model") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); copy it again") from error
+    _check_names(model, state, path)
+    model.load_state_dict({k: v for k, v in state.items()}, strict=False)
+    model.load_pretrained()
+    return model.eval()
+
+
+def read_config(folder: Path) -> VLJEPAConfig:
+    """Read a checkpoint's configuration.
+
+    Raises:
+        CheckpointError: the file is missing, is not JSON, or is not of this format.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is missing; `model` must be a shipped name or a folder with "
+            f"{CONFIG_FILE} and {WEIGHTS_FILE}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy it again") from error
+    if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
+        raise CheckpointError(f"{path} is not a checkpoint of the format {_FORMAT}")
+    return VLJEPAConfig.from_dict(values)
+
+
+def weights_sha256(folder: Path) -> str:
+    """SHA-256 of the weight file, in hexadecimal."""
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+
+
+def _check_names(model: VLJEPA, state: dict[str, torch.Tensor], path: Path) -> None:
+    """Strict, with the tensor's name in the error: a silent mismatch is worse than none."""
+    expected = model.trained_state()
+    if missing := sorted(expected.keys() - state.keys()):
+        raise CheckpointError(f"{path} lacks the tensors {missing}")
+    if extra := sorted(state.keys() - expected.keys()):
+        raise CheckpointError(f"{path} has the unknown tensors {extra}")
+    for name, tensor in expected.items():
+        if tensor.shape != state[name].shape:
+            raise CheckpointError(
+                f"{path}: {name} has the shape {tuple(state[name].shape)}, "
+                f"the configuration asks for {tuple(tensor.shape)}"
+            )

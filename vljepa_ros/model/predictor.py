@@ -1,0 +1,74 @@
+"""Predictor: visual tokens and a query become the predicted target embedding in one pass."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vljepa_ros.model.config import PredictorConfig, WindowConfig
+from vljepa_ros.model.transformer import Transformer
+
+
+class Predictor(nn.Module):
+    """Bidirectional Llama-style transformer over visual and query tokens (paper section 3.1).
+
+    Visual tokens come first, then the query. The output is averaged over all positions that
+    are not padding and projected linearly into the shared space.
+
+    Args:
+        config: size of the transformer.
+        window: frames of a window and how many of them share a token.
+        token_dim: C, width of a visual token.
+        tokens_per_frame: N.
+        query_dim: width of the frozen token embedding of the query.
+        embedding_dim: D, width of the shared space.
+    """
+
+    def __init__(
+        self,
+        config: PredictorConfig,
+        window: WindowConfig,
+        token_dim: int,
+        tokens_per_frame: int,
+        query_dim: int,
+        embedding_dim: int,
+    ) -> None:
+        super().__init__()
+        width = config.width
+        self.tubelet = window.tubelet
+        tubelets = window.frames // window.tubelet
+        self.visual_norm = nn.LayerNorm(token_dim)
+        self.visual_projection = nn.Linear(token_dim * window.tubelet, width)
+        self.query_projection = nn.Linear(query_dim, width)
+        # A convolutional X-Encoder leaves no trace of place or time in its tokens.
+        self.time_embedding = nn.Parameter(torch.randn(tubelets, 1, width) * 0.02)
+        self.place_embedding = nn.Parameter(torch.randn(tokens_per_frame, width) * 0.02)
+        self.transformer = Transformer(
+            width, config.layers, config.heads, config.kv_heads, config.ffn_width, config.dropout
+        )
+        self.output_projection = nn.Linear(width, embedding_dim)
+
+    def forward(self, tokens: Tensor, query: Tensor, query_mask: Tensor) -> Tensor:
+        """Predict the target embedding.
+
+        Args:
+            tokens: (B, T, N, C) visual tokens of T frames, oldest first.
+            query: (B, L, query_dim) token embeddings of the query.
+            query_mask: (B, L) bool, False on padding.
+
+        Returns:
+            (B, D), not normalised.
+        """
+        visual = self._visual(tokens)
+        x = torch.cat([visual, self.query_projection(query)], dim=1)
+        mask = torch.cat([query_mask.new_ones(visual.shape[:2]), query_mask], dim=1)
+        x = self.transformer(x, mask)
+        weight = mask.unsqueeze(-1).to(x.dtype)
+        return self.output_projection((x * weight).sum(1) / weight.sum(1))
+
+    def _visual(self, tokens: Tensor) -> Tensor:
+        batch, frames, count, width = tokens.shape
+        x = self.visual_norm(tokens)
+        x = x.view(batch, frames // self.tubelet, self.tubelet, count, width)
+        x = self.visual_projection(x.transpose(2, 3).flatten(3))  # (B, T / tubelet, N, width)
+        return (x + self.time_embedding + self.place_embedding).flatten(1, 2)

