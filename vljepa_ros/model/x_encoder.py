@@ -35,14 +35,26 @@ class _Conv(nn.Module):
         self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, linear: bool
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
+        excess = kernel - stride
+        self.uneven = excess % 2
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, excess // 2, groups=groups, bias=False
+        )
         self.norm = nn.BatchNorm2d(outputs, eps=1e-3)
         self.linear = linear
-        excess = kernel - stride
-        self.padding = (excess // 2, excess - excess // 2) * 2
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(F.pad(x, self.padding)))
+        if self.uneven:
+            before, after = self.conv.padding[0], self.conv.padding[0] + 1
+            x = F.conv2d(
+                F.pad(x, (before, after, before, after)),
+                self.conv.weight,
+                stride=self.conv.stride,
+                groups=self.conv.groups,
+            )
+        else:
+            x = self.conv(x)
+        x = self.norm(x)
         return x if self.linear else F.relu6(x)
 
 

@@ -1,0 +1,273 @@
+"""The one object through which nodes, demo and evaluation use a model."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.runtime.images import to_input_size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vljepa_ros.model import VLJEPA
+
+WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+MAX_TEXT_LENGTH = 2000  # characters
+_TEXT_CACHE = 4096  # embeddings
+# Cosines of an answer and its rivals lie close together; training's temperature spreads them.
+_TEMPERATURE = 0.07
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What runs. Sizes in pixels, `window_period` in seconds."""
+
+    model_id: str
+    name: str
+    weights_sha256: str
+    embedding_dim: int
+    normalized: bool
+    input_width: int
+    input_height: int
+    window_frames: int
+    window_period: float
+    backend: str
+    device: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Text of an embedding; confidence is the cosine of the text encoded again, in [0, 1]."""
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates against an embedding: index of the nearest, (K,) softmax and (K,) cosines."""
+
+    best: int
+    scores: NDArray[np.float32]
+    similarities: NDArray[np.float32]
+
+
+class Engine:
+    """Runs a loaded model; every method may be called from any thread."""
+
+    def __init__(self, model: VLJEPA, info: EngineInfo) -> None:
+        self.info = info
+        self._model = model
+        self._lock = threading.RLock()
+        self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    @classmethod
+    def load(cls, model: str = "vljepa-tiny", device: str = "cpu") -> Engine:
+        """Load a checkpoint.
+
+        Args:
+            model: name of a shipped model, or a folder with config.json and model.safetensors.
+            device: torch device, for example "cpu" or "cuda:0".
+
+        Raises:
+            CheckpointError: the model is missing, damaged, or the device cannot be used.
+        """
+        import torch
+
+        from vljepa_ros.model.checkpoint import load_checkpoint, weights_sha256
+
+        folder = find_model(model)
+        network = load_checkpoint(folder)
+        try:
+            network = network.to(torch.device(device))
+        except (RuntimeError, AssertionError) as error:
+            raise CheckpointError(
+                f"the device {device!r} cannot be used ({error}); set the parameter device "
+                "to cpu, or install a torch that supports it"
+            ) from error
+        network.x_encoder.to(memory_format=torch.channels_last)
+        config, digest = network.config, weights_sha256(folder)
+        info = EngineInfo(
+            model_id=f"{config.name}@{digest[:12]}",
+            name=config.name,
+            weights_sha256=digest,
+            embedding_dim=config.embedding_dim,
+            normalized=True,
+            input_width=config.x_encoder.image_size,
+            input_height=config.x_encoder.image_size,
+            window_frames=config.window.frames,
+            window_period=config.window.period,
+            backend="torch",
+            device=str(network.y_encoder.head.weight.device),
+            precision="fp32",
+        )
+        return cls(network, info)
+
+    def encode_frames(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Visual tokens of frames, each on its own, so that callers can keep them.
+
+        Args:
+            frames: F images (H, W, 3) uint8 RGB of any size.
+
+        Returns:
+            (F, N, C) on the engine's device.
+
+        Raises:
+            InputError: no frame, or one that is not such an image.
+        """
+        import torch
+
+        if not frames:
+            raise InputError("there are no frames to encode; give at least one")
+        size = self.info.input_width
+        batch = np.stack([to_input_size(frame, size) for frame in frames])
+        with self._lock, torch.inference_mode():
+            # (F, H, W, 3) seen as (F, 3, H, W) is channels-last already.
+            return self._model.x_encoder(
+                torch.from_numpy(batch).to(self.info.device).permute(0, 3, 1, 2)
+            )
+
+    def predict(self, tokens: Sequence[Tensor], queries: Sequence[str]) -> NDArray[np.float32]:
+        """Predict the embedding of each query's answer, all queries in one pass.
+
+        Args:
+            tokens: 1 to `info.window_frames` results (N, C) of `encode_frames`, oldest first;
+                the oldest is repeated when there are fewer.
+            queries: Q texts.
+
+        Returns:
+            (Q, D) float32, L2-normalised.
+
+        Raises:
+            InputError: no or too many frames, no query, or a text that cannot be used.
+        """
+        import torch
+
+        from vljepa_ros.model.vljepa import stack_window
+
+        if not 1 <= len(tokens) <= self.info.window_frames:
+            raise InputError(
+                f"a window has 1 to {self.info.window_frames} frames, not {len(tokens)}"
+            )
+        if not queries:
+            raise InputError("there is no query; give at least one")
+        cleaned = [check_text(query, "query") for query in queries]
+        with self._lock, torch.inference_mode():
+            window = stack_window(tokens, self.info.window_frames)
+            return self._model(window, cleaned).cpu().numpy()
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts; embeddings of recent texts are kept.
+
+        Returns:
+            (K, D) float32, L2-normalised.
+
+        Raises:
+            InputError: no text, or one that is empty or too long.
+        """
+        import torch
+
+        if not texts:
+            raise InputError("there is no text to embed; give at least one")
+        cleaned = [check_text(text, "text") for text in texts]
+        with self._lock, torch.inference_mode():
+            new = list(dict.fromkeys(t for t in cleaned if t not in self._texts))
+            if new:
+                self._texts.update(
+                    zip(new, self._model.encode_text(new).cpu().numpy(), strict=True)
+                )
+            rows = []
+            for text in cleaned:
+                self._texts.move_to_end(text)
+                rows.append(self._texts[text])
+            while len(self._texts) > _TEXT_CACHE:
+                self._texts.popitem(last=False)
+        return np.stack(rows)
+
+    def decode(self, embeddings: NDArray[Any]) -> list[Decoded]:
+        """Decode embeddings into text.
+
+        Args:
+            embeddings: (B, D).
+
+        Raises:
+            InputError: another shape, NaN, infinity or a vector of length zero.
+        """
+        import torch
+
+        unit = self._unit(embeddings)
+        with self._lock, torch.inference_mode():
+            texts = self._model.decode(torch.from_numpy(unit).to(self.info.device))
+        spoken = [text for text in texts if text]
+        encoded = dict(zip(spoken, self.encode_text(spoken), strict=True)) if spoken else {}
+        return [
+            Decoded(text, float(np.clip(row @ encoded[text], 0, 1)) if text else 0.0)
+            for text, row in zip(texts, unit, strict=True)
+        ]
+
+    def rank(self, embedding: NDArray[Any], candidates: Sequence[str]) -> Ranking:
+        """Compare an embedding (D,) with candidate answers or labels.
+
+        Raises:
+            InputError: an embedding or a candidate that cannot be used.
+        """
+        similarities = self.encode_text(candidates) @ self._unit(embedding[None])[0]
+        logits = similarities / _TEMPERATURE
+        scores = np.exp(logits - logits.max())
+        return Ranking(int(similarities.argmax()), scores / scores.sum(), similarities)
+
+    def _unit(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
+        dim = self.info.embedding_dim
+        if embeddings.ndim != 2 or embeddings.shape[1] != dim:
+            raise InputError(
+                f"embeddings of {self.info.model_id} have the dimension {dim}, "
+                f"not the shape {embeddings.shape}; was it made by another model?"
+            )
+        values = np.asarray(embeddings, dtype=np.float32)
+        norms = np.linalg.norm(values, axis=1, keepdims=True)
+        if not np.isfinite(values).all() or not (norms > 1e-6).all():
+            raise InputError("an embedding has NaN, infinity or the length zero; drop it")
+        return values / norms
+
+
+def find_model(model: str) -> Path:
+    """Folder of a shipped model's name, or `model` itself when it is a folder.
+
+    Raises:
+        CheckpointError: neither exists; the message lists the shipped names.
+    """
+    folder = Path(model).expanduser()
+    for candidate in (WEIGHTS_FOLDER / model, folder):
+        if model and candidate.is_dir():
+            return candidate
+    shipped = sorted(p.name for p in WEIGHTS_FOLDER.glob("*") if p.is_dir())
+    raise CheckpointError(
+        f"there is no model {model!r}: give one of {shipped} or the path of a folder with "
+        "config.json and model.safetensors"
+    )
+
+
+def check_text(text: str, what: str) -> str:
+    """Strip a text from outside.
+
+    Raises:
+        InputError: it is empty or longer than MAX_TEXT_LENGTH characters.
+    """
+    text = text.strip()
+    if not text:
+        raise InputError(f"the {what} is empty; give some words")
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InputError(
+            f"the {what} has {len(text)} characters; give at most {MAX_TEXT_LENGTH}"
+        )
+    return text

@@ -1,0 +1,37 @@
+"""From an image of any size to the model's input, the same way in training and on the robot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_ros.errors import InputError
+
+
+def to_input_size(rgb: NDArray[np.uint8], size: int) -> NDArray[Any]:
+    """Resize the whole image to a square, without cropping: a robot must not lose its sides.
+
+    Args:
+        rgb: (H, W, 3) uint8 RGB.
+        size: side of the result, in pixels.
+
+    Returns:
+        (size, size, 3) uint8 RGB.
+
+    Raises:
+        InputError: not an (H, W, 3) uint8 array with at least one pixel.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
+        raise InputError(
+            f"an image must be (H, W, 3) uint8 RGB with H and W above 0, "
+            f"not {rgb.shape} {rgb.dtype}"
+        )
+    if rgb.shape[:2] == (size, size):
+        return np.ascontiguousarray(rgb)
+    shrinking = rgb.shape[0] > size or rgb.shape[1] > size
+    # Averaging over areas leaves no aliases; it cannot enlarge.
+    how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return cv2.resize(rgb, (size, size), interpolation=how)

@@ -1,0 +1,33 @@
+"""A model with random weights, for tests and for trying the nodes without trained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def random_checkpoint(folder: Path, seed: int = 0) -> Path:
+    """Write a checkpoint whose frozen encoders are real and whose trained parts are random.
+
+    Returns:
+        `folder`, which `Engine.load` accepts.
+    """
+    import torch
+
+    from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
+    from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
+    from vljepa_ros.model.y_decoder import vocabulary_of
+
+    torch.manual_seed(seed)
+    words = "the lamp is off and a red ball lies on the table; nothing is happening"
+    config = VLJEPAConfig(
+        name="random",
+        predictor=PredictorConfig(width=64, layers=1, heads=2, kv_heads=2, ffn_width=128),
+        y_decoder=YDecoderConfig(
+            width=64, layers=1, heads=2, ffn_width=128, max_tokens=12, vocabulary=17
+        ),
+    )
+    model = VLJEPA(config)
+    vocabulary = vocabulary_of(model.tokenizer, [words])
+    model.y_decoder.token_ids.copy_(vocabulary[: len(model.y_decoder.token_ids)])
+    save_checkpoint(model, folder)
+    return folder
