@@ -1,0 +1,66 @@
+"""What a training run is told, read from YAML under config/models/."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vljepa_ros.errors import CheckpointError
+from vljepa_ros.model.config import VLJEPAConfig
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage of training."""
+
+    steps: int  # optimiser steps
+    batch_size: int  # samples a step
+    learning_rate: float  # peak; warm-up, then cosine to zero
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A model and how to train it."""
+
+    model: VLJEPAConfig
+    main: StageConfig  # predictor and Y-Encoder head, InfoNCE
+    decoder: StageConfig  # Y-Decoder, on frozen embeddings
+    sources: tuple[str, ...] = ("tabletop", "composites")
+    y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
+    decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
+    seed: int = 0
+    save_every: int = field(default=200)  # steps between two checkpoints
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> TrainConfig:
+        """Read a file of config/models/.
+
+        Raises:
+            CheckpointError: the file is missing or has a key that no field has.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
+        known = {f.name for f in fields(cls)}
+        if not isinstance(values, Mapping) or set(values) - known:
+            raise CheckpointError(f"{path} must have only the keys {sorted(known)}")
+        try:
+            return cls(**_typed(dict(values)))
+        except TypeError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+
+
+def _typed(values: dict[str, Any]) -> dict[str, Any]:
+    values["model"] = VLJEPAConfig.from_dict(values["model"])
+    for stage in ("main", "decoder"):
+        values[stage] = StageConfig(**values[stage])
+    if "sources" in values:
+        values["sources"] = tuple(values["sources"])
+    return values

@@ -1,0 +1,110 @@
+"""Draws batches of (window, query, answer) from cached episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vljepa_ros.errors import InputError
+from vljepa_ros.model.config import WindowConfig
+from vljepa_ros.training.features import Episode
+from vljepa_ros.training.language import Sample, make_sample
+
+# How often each kind is asked in training; events are the hardest and the most useful.
+KIND_WEIGHTS: Mapping[str, float] = {
+    "caption": 4.0,
+    "event": 3.0,
+    "what": 1.5,
+    "color": 1.0,
+    "count": 0.7,
+    "where": 1.0,
+    "exists": 1.0,
+    "lamp": 0.5,
+    "furniture": 0.5,
+    "holding": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B windows with a query and one wording of its answer each.
+
+    Attributes:
+        tokens: (B, T, N, C) float32.
+        samples: B samples.
+        texts: B answers, drawn from the wordings of the sample.
+        meanings: (B,) int64, equal where two answers mean the same.
+    """
+
+    tokens: Tensor
+    samples: list[Sample]
+    texts: list[str]
+    meanings: Tensor
+
+
+class Sampler:
+    """Draws random windows and questions.
+
+    Args:
+        episodes: where to draw from.
+        window: frames and their distance.
+        weights: how often each kind of question is drawn, by name.
+        seed: of the random draws.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        window: WindowConfig,
+        weights: Mapping[str, float],
+        seed: int,
+    ) -> None:
+        if not episodes:
+            raise InputError("there are no episodes; run `vljepa data` first")
+        self.episodes = episodes
+        self.window = window
+        self.kinds, self.weights = list(weights), list(weights.values())
+        self.random = Random(seed)
+
+    def draw(self) -> tuple[Sample, Episode, list[int]]:
+        """One sample, its episode and the frames of its window (T numbers, oldest first)."""
+        while True:
+            episode = self.random.choice(self.episodes)
+            last = self.random.randrange(len(episode.tokens))
+            frames = window_frames(episode, last, self.window)
+            kind = self.random.choices(self.kinds, self.weights)[0]
+            sample = make_sample(episode.facts, frames[0], last, kind, self.random)
+            if sample is not None and not _borderline(episode, last, kind):
+                return sample, episode, frames
+
+    def batch(self, size: int) -> Batch:
+        """A batch of independent draws."""
+        drawn = [self.draw() for _ in range(size)]
+        tokens = np.stack([episode.tokens[frames] for _, episode, frames in drawn])
+        samples = [sample for sample, _, _ in drawn]
+        numbers: dict[str, int] = {}
+        meanings = [numbers.setdefault(s.meaning, len(numbers)) for s in samples]
+        return Batch(
+            torch.from_numpy(tokens.astype(np.float32)),
+            samples,
+            [self.random.choice(s.answers) for s in samples],
+            torch.tensor(meanings),
+        )
+
+
+def window_frames(episode: Episode, last: int, window: WindowConfig) -> list[int]:
+    """Frames of the window that ends at `last`; the first is repeated before the episode."""
+    step = round(window.period / episode.facts["frame_period"])
+    return [max(0, last - k * step) for k in reversed(range(window.frames))]
+
+
+def _borderline(episode: Episode, last: int, kind: str) -> bool:
+    """True on the first frame of a longer event, when nobody could name it yet."""
+    if kind not in ("caption", "event"):
+        return False
+    return any(e["start"] == last < e["end"] for e in episode.facts["events"])

@@ -1,0 +1,245 @@
+"""Turns the facts of an episode into queries and answers for any window of its frames.
+
+Texts are made while training, not stored, so that wording can change without rendering again.
+The layout of facts is described in `vljepa_ros.training.shards`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from vljepa_ros.training import phrases
+
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A query about one window and what would answer it.
+
+    Attributes:
+        kind: what is asked, a key of KINDS.
+        query: the text query.
+        answers: wordings that mean the same; the first is the plainest.
+        meaning: equal for two samples exactly when their answers mean the same.
+        choices: candidate answers with answers[0] among them; empty for open questions.
+    """
+
+    kind: str
+    query: str
+    answers: tuple[str, ...]
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+def state_at(facts: Facts, frame: int) -> Facts:
+    """The state that holds at a frame."""
+    return [s for s in facts["states"] if s["start"] <= frame][-1]  # type: ignore[no-any-return]
+
+
+def event_in(facts: Facts, first: int, last: int) -> Facts | None:
+    """The newest event that the frames `first` to `last` show, of which a part is visible."""
+    shown = [e for e in facts["events"] if e["start"] <= last and e["end"] > first]
+    return max(shown, key=lambda e: e["start"]) if shown else None
+
+
+def name_of(facts: Facts, number: int) -> str:
+    """ "red mug", or "strawberry" where no colour is known."""
+    thing = facts["objects"][number]
+    return f"{thing['color']} {thing['name']}" if thing["color"] else str(thing["name"])
+
+
+def with_article(name: str) -> str:
+    """ "a red mug", "an orange ball", "grapes"."""
+    if name.endswith("s") and not name.endswith(("ss", "us")):
+        return name
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _caption(facts: Facts, first: int, last: int, rng: Random) -> Sample:
+    query = rng.choice(phrases.CAPTION_QUERIES)
+    if event_in(facts, first, last):
+        event = _event(facts, first, last, rng)
+        return Sample("caption", query, event.answers, event.meaning)
+    source = facts["source"]
+    state = state_at(facts, last)
+    names = [name_of(facts, v["id"]) for v in state["visible"]]
+    rng.shuffle(names)
+    lamp = state["lamp"]
+    if names:
+        fill = {
+            "things": _list(names),
+            "in_view": phrases.IN_VIEW[source],
+            "is_are": "is" if len(names) == 1 else "are",
+        }
+        answers = tuple(s.format(**fill) for s in phrases.STATES)
+    else:
+        answers = phrases.EMPTY[source]
+    if lamp:
+        answers = tuple(
+            f"{a}; {phrases.LAMP_STATES[lamp][i % len(phrases.LAMP_STATES[lamp])]}"
+            for i, a in enumerate(answers)
+        )
+    return Sample("caption", query, answers, f"state {sorted(names)} {lamp}")
+
+
+def _event(facts: Facts, first: int, last: int, rng: Random) -> Sample:
+    query = rng.choice(phrases.EVENT_QUERIES)
+    event = event_in(facts, first, last)
+    if event is None:
+        return Sample("event", query, phrases.NO_EVENT, "nothing")
+    fill = {"in_view": phrases.IN_VIEW[facts["source"]], "side": event.get("direction")}
+    name = ""
+    if event["object"] is not None:
+        name = name_of(facts, event["object"])
+        fill |= {"a": with_article(name), "the": f"the {name}"}
+    onto = event.get("onto")
+    if onto is not None:
+        fill |= {"onto": f"the {name_of(facts, onto)}"}
+    answers = tuple(t.format(**fill) for t in phrases.EVENTS[event["type"]])
+    meaning = f"{event['type']} {name} {fill['side']} {fill.get('onto')}"
+    return Sample("event", query, answers, meaning)
+
+
+def _what(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    visible = state_at(facts, last)["visible"]
+    if len(visible) != 1:
+        by_place: dict[str, list[int]] = {}
+        for item in visible:
+            by_place.setdefault(item["place"], []).append(item["id"])
+        alone = [(place, ids[0]) for place, ids in by_place.items() if len(ids) == 1]
+        if not alone:
+            return None
+        place, number = rng.choice(sorted(alone))
+        query = f"What is {phrases.PLACES[place][0]}?"
+    else:
+        number, query = visible[0]["id"], rng.choice(phrases.WHAT_QUERIES)
+    name = name_of(facts, number)
+    answers = (with_article(name), f"it is {with_article(name)}", f"the {name}")
+    return Sample("what", query, answers, f"thing {name}")
+
+
+def _color(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    things = [facts["objects"][v["id"]] for v in state_at(facts, last)["visible"]]
+    names = [t["name"] for t in things]
+    unique = [t for t in things if t["color"] and names.count(t["name"]) == 1]
+    if not unique:
+        return None
+    thing = rng.choice(unique)
+    word = rng.choice(("color", "colour"))
+    color, name = thing["color"], thing["name"]
+    query = rng.choice((f"What {word} is the {name}?", f"Which {word} does the {name} have?"))
+    answers = (color, f"it is {color}", f"the {name} is {color}")
+    return Sample("color", query, answers, f"color {color}", phrases.COLORS)
+
+
+def _count(facts: Facts, first: int, last: int, rng: Random) -> Sample:
+    visible = state_at(facts, last)["visible"]
+    number = phrases.NUMBERS[len(visible)]
+    query = rng.choice(
+        ("How many objects are there?", "How many things do you see?", "Count the objects.")
+    )
+    answers = (number, f"there are {number}", f"I see {number}")
+    return Sample("count", query, answers, f"count {number}", phrases.NUMBERS)
+
+
+def _where(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    visible = [v for v in state_at(facts, last)["visible"] if v.get("on") is None]
+    if not visible:
+        return None
+    item = rng.choice(visible)
+    name, answers = name_of(facts, item["id"]), phrases.PLACES[item["place"]]
+    query = rng.choice((f"Where is the {name}?", f"On which side is the {name}?"))
+    choices = tuple(wordings[0] for wordings in phrases.PLACES.values())
+    return Sample("where", query, answers, f"place {item['place']}", choices)
+
+
+def _exists(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    names = [name_of(facts, v["id"]) for v in state_at(facts, last)["visible"]]
+    if not names:
+        return None
+    name, truth = rng.choice(names), rng.random() < 0.5
+    if not truth:
+        name = _absent(facts, names, rng)
+    place = rng.choice(("there", phrases.IN_VIEW[facts["source"]], "to be seen"))
+    order = f"Is there {with_article(name)}" if place == "there" else f"Is {with_article(name)} {place}"
+    return _yes_no("exists", f"{order}?", truth)
+
+
+def _absent(facts: Facts, present: list[str], rng: Random) -> str:
+    """A thing that is not there: half the time one that differs in one attribute."""
+    colored = [n.split(" ", 1) for n in present if n.split(" ", 1)[0] in phrases.COLORS]
+    pool: list[str] = []
+    if colored and rng.random() < 0.5:
+        _, noun = rng.choice(colored)
+        pool = [f"{c} {noun}" for c in phrases.COLORS]
+    elif colored:
+        color, _ = rng.choice(colored)
+        pool = [f"{color} {noun}" for noun in ("mug", "ball", "cube", "can", "bottle", "book")]
+    pool = pool or ["banana", "car", "dog", "shoe", "clock", "flower", "hammer", "bird", "cake"]
+    return rng.choice([name for name in pool if name not in present])
+
+
+def _lamp(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    lamp = state_at(facts, last)["lamp"]
+    if lamp is None:
+        return None
+    asked = rng.choice(("on", "off"))
+    return _yes_no("lamp", f"Is the lamp {asked}?", lamp == asked)
+
+
+def _furniture(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    state = state_at(facts, last)
+    known = [(k, t) for k, t in (("drawer", "drawer"), ("lid", "box")) if state[k]]
+    if not known:
+        return None
+    key, thing = rng.choice(known)
+    asked = rng.choice(("open", "closed"))
+    return _yes_no("furniture", f"Is the {thing} {asked}?", state[key] == asked)
+
+
+def _holding(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    state = state_at(facts, last)
+    if state["arm"] is None:
+        return None
+    query = rng.choice(("What is the robot holding?", "What does the gripper hold?"))
+    if state["arm"] != "holding":
+        return Sample("holding", query, ("nothing", "it holds nothing"), "holding nothing")
+    name = name_of(facts, state["target"])
+    return Sample("holding", query, (f"the {name}", f"it holds the {name}"), f"thing {name}")
+
+
+def _yes_no(kind: str, query: str, truth: bool) -> Sample:
+    answers = phrases.YES if truth else phrases.NO
+    return Sample(kind, query, answers, answers[0], ("yes", "no"))
+
+
+def _list(names: list[str]) -> str:
+    things = [with_article(name) for name in names]
+    return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
+
+
+KINDS: dict[str, Callable[[Facts, int, int, Random], Sample | None]] = {
+    "caption": _caption,
+    "event": _event,
+    "what": _what,
+    "color": _color,
+    "count": _count,
+    "where": _where,
+    "exists": _exists,
+    "lamp": _lamp,
+    "furniture": _furniture,
+    "holding": _holding,
+}
+
+
+def make_sample(facts: Facts, first: int, last: int, kind: str, rng: Random) -> Sample | None:
+    """Ask about the window of frames `first` to `last`.
+
+    Returns:
+        None where the question makes no sense, for example the lamp's state without a lamp.
+    """
+    return KINDS[kind](facts, first, last, rng)

@@ -1,0 +1,196 @@
+"""The training loop: predictor and Y-Encoder head first, the Y-Decoder afterwards."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vljepa_ros.model import VLJEPA, save_checkpoint
+from vljepa_ros.model.y_decoder import END, vocabulary_of
+from vljepa_ros.training.config import StageConfig, TrainConfig
+from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
+from vljepa_ros.training.features import load_episodes
+from vljepa_ros.training.objective import InfoNCE
+
+_VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
+
+
+def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
+    """Train a model, or go on where an earlier run in the same folder stopped.
+
+    Args:
+        config: model and stages.
+        data: folder that `vljepa data` filled.
+        run: folder for the resumable state, the log and the finished `model/`.
+
+    Raises:
+        InputError: there are no episodes.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    episodes = load_episodes(data, config.sources, "train")
+    sampler = Sampler(episodes, config.model.window, KIND_WEIGHTS, config.seed)
+    torch.manual_seed(config.seed)
+    model = _new_model(config, sampler)
+    _train_main(model, config, sampler, run)
+    _train_decoder(model, config, sampler, run)
+    save_checkpoint(model, run / "model")
+    return model.eval()
+
+
+def _new_model(config: TrainConfig, sampler: Sampler) -> VLJEPA:
+    """A model whose Y-Decoder knows the words of the training texts."""
+    words = {word for _ in range(_VOCABULARY_DRAWS) for word in sampler.draw()[0].answers}
+    probe = VLJEPA(config.model)
+    vocabulary = vocabulary_of(probe.tokenizer, sorted(words))
+    decoder = replace(config.model.y_decoder, vocabulary=len(vocabulary))
+    model = VLJEPA(replace(config.model, y_decoder=decoder))
+    model.y_decoder.token_ids.copy_(vocabulary)
+    model.load_pretrained()
+    return model
+
+
+class TextVectors:
+    """Sentence vectors of the frozen part of the Y-Encoder, computed once a text."""
+
+    def __init__(self, model: VLJEPA) -> None:
+        self.model = model
+        self.known: dict[str, Tensor] = {}
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """(B, 384) sentence vectors."""
+        if new := sorted({t for t in texts if t not in self.known}):
+            ids, mask = self.model.tokenizer(new, self.model.config.y_encoder.max_tokens)
+            vectors = self.model.y_encoder.sentence_vectors(ids, mask)
+            self.known.update(zip(new, vectors, strict=True))
+        return torch.stack([self.known[t] for t in texts])
+
+    def embed(self, texts: list[str]) -> Tensor:
+        """(B, D) embeddings, through the head as it is now."""
+        return F.normalize(self.model.y_encoder.head(self(texts)), dim=-1)
+
+
+def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
+    objective = InfoNCE()
+    head = list(model.y_encoder.head.parameters())
+    body = [*model.predictor.parameters(), *objective.parameters()]
+    rate = config.main.learning_rate
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": body, "lr": rate},
+            {"params": head, "lr": rate * config.y_encoder_lr_multiplier},
+        ],
+        weight_decay=config.main.weight_decay,
+    )
+    vectors = TextVectors(model)
+    model.train()
+
+    def loss() -> Tensor:
+        batch = sampler.batch(config.main.batch_size)
+        predicted = model(batch.tokens, [s.query for s in batch.samples])
+        return objective(predicted, vectors.embed(batch.texts), batch.meanings)
+
+    modules = nn.ModuleDict(
+        {"predictor": model.predictor, "head": model.y_encoder.head, "objective": objective}
+    )
+    _optimise("main", loss, modules, optimizer, config.main, config.save_every, run)
+
+
+def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
+    """Learn to say the plainest wording of whatever lies near an answer's embedding."""
+    model.requires_grad_(False)
+    model.y_decoder.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        model.y_decoder.parameters(),
+        lr=config.decoder.learning_rate,
+        weight_decay=config.decoder.weight_decay,
+    )
+    vectors = TextVectors(model)
+    own = {int(w): i for i, w in enumerate(model.y_decoder.token_ids)}
+
+    def loss() -> Tensor:
+        samples = [sampler.draw()[0] for _ in range(config.decoder.batch_size)]
+        targets = torch.stack([_between_wordings(vectors, s.answers) for s in samples])
+        noise = F.normalize(torch.randn_like(targets), dim=-1)
+        length = torch.rand(len(targets), 1) * config.decoder_noise
+        noisy = F.normalize(targets + noise * length, dim=-1)
+        tokens = _own_tokens(model, [s.answers[0] for s in samples], own)
+        logits = model.y_decoder(noisy, tokens[:, :-1])
+        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+
+    modules = nn.ModuleDict({"y_decoder": model.y_decoder})
+    _optimise("decoder", loss, modules, optimizer, config.decoder, config.save_every, run)
+
+
+def _between_wordings(vectors: TextVectors, answers: tuple[str, ...]) -> Tensor:
+    """A random point between the wordings of an answer, where predictions lie: (D,)."""
+    weights = torch.distributions.Dirichlet(torch.full((len(answers),), 0.5)).sample()
+    return F.normalize(weights @ vectors.embed(list(answers)), dim=-1)
+
+
+def _own_tokens(model: VLJEPA, texts: list[str], own: dict[int, int]) -> Tensor:
+    """(B, L) token numbers of the Y-Decoder, from START to END, padded with 0."""
+    ids, _ = model.tokenizer(texts, model.config.y_decoder.max_tokens)
+    return torch.tensor([[own.get(int(i), own[END]) for i in row] for row in ids])
+
+
+def _optimise(
+    name: str,
+    loss: Callable[[], Tensor],
+    modules: nn.ModuleDict,
+    optimizer: torch.optim.Optimizer,
+    stage: StageConfig,
+    save_every: int,
+    run: Path,
+) -> None:
+    """Run one stage with warm-up, cosine decay, clipping, checkpoints and a progress bar."""
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, stage))
+    path, first = run / f"{name}.pt", 0
+    if path.is_file():
+        state = torch.load(path, weights_only=True)
+        modules.load_state_dict(state["modules"])
+        optimizer.load_state_dict(state["optimizer"])
+        scheduler.load_state_dict(state["scheduler"])
+        first = state["step"]
+    for step in _bar(f"training {name}", range(first, stage.steps), stage.steps, first):
+        value = loss()
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+        optimizer.step()
+        scheduler.step()
+        if step % 20 == 0:
+            with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"stage": name, "step": step, "loss": value.item()}) + "\n")
+        if (step + 1) % save_every == 0 or step + 1 == stage.steps:
+            state = {
+                "modules": modules.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "scheduler": scheduler.state_dict(),
+                "step": step + 1,
+            }
+            part = path.with_suffix(".part")
+            torch.save(state, part)
+            part.replace(path)
+
+
+def _rate(step: int, stage: StageConfig) -> float:
+    """Share of the peak learning rate at a step."""
+    warm = min(1.0, (step + 1) / max(1, stage.warmup_steps))
+    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / stage.steps)))
+
+
+def _bar(title: str, steps: Iterable[int], total: int, done: int) -> Iterator[int]:
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        task = progress.add_task(title, total=total, completed=done)
+        for step in steps:
+            yield step
+            progress.advance(task)

@@ -1,0 +1,123 @@
+"""The words of the training texts: several wordings for every query, event and answer."""
+
+from __future__ import annotations
+
+CAPTION_QUERIES = (
+    "Describe the scene.",
+    "Describe this video in one sentence.",
+    "What do you see?",
+    "Describe what you see.",
+    "Give a short description of the video.",
+    "Caption this video.",
+)
+EVENT_QUERIES = (
+    "What is happening?",
+    "What happened?",
+    "What just happened?",
+    "What is going on?",
+    "What changed?",
+    "Which event do you see?",
+)
+WHAT_QUERIES = (
+    "What is shown?",
+    "What object is this?",
+    "What is this?",
+    "Which object do you see?",
+    "What can be seen here?",
+)
+
+# {a} and {the} are the object with its article, {onto} what it is stacked on, {side} left or
+# right, {in_view} "on the table" or "in view".
+EVENTS: dict[str, tuple[str, ...]] = {
+    "appear": (
+        "{a} appears {in_view}",
+        "{a} is put {in_view}",
+        "{a} has appeared",
+        "now there is {a} {in_view}",
+        "somebody adds {a}",
+    ),
+    "remove": (
+        "{the} is removed",
+        "{the} is taken away",
+        "{the} disappears",
+        "somebody takes {the} away",
+        "{the} is gone",
+    ),
+    "move": (
+        "{the} moves to the {side}",
+        "{the} slides to the {side}",
+        "{the} is moving {side}",
+        "{the} shifts {side}",
+    ),
+    "push": (
+        "the robot arm pushes {the} to the {side}",
+        "the arm pushes {the} {side}",
+        "{the} is pushed to the {side} by the robot",
+        "the robot is pushing {the} to the {side}",
+    ),
+    "stack": (
+        "{the} is put on top of {onto}",
+        "{the} is stacked on {onto}",
+        "the robot stacks {the} on {onto}",
+        "{the} now stands on {onto}",
+    ),
+    "drawer_open": ("the drawer opens", "the drawer is opened", "somebody opens the drawer"),
+    "drawer_close": ("the drawer closes", "the drawer is closed", "somebody closes the drawer"),
+    "lid_open": ("the lid of the box opens", "the box is opened", "somebody lifts the lid"),
+    "lid_close": ("the lid of the box closes", "the box is closed", "somebody shuts the lid"),
+    "lamp_on": ("the lamp goes on", "the lamp is switched on", "somebody turns on the lamp"),
+    "lamp_off": ("the lamp goes off", "the lamp is switched off", "somebody turns off the lamp"),
+    "approach": (
+        "the robot arm reaches for {the}",
+        "the arm moves towards {the}",
+        "the robot approaches {the}",
+    ),
+    "grasp": (
+        "the gripper grasps {the}",
+        "the robot grasps {the}",
+        "the robot arm takes hold of {the}",
+    ),
+    "lift": (
+        "the robot arm lifts {the}",
+        "the robot lifts up {the}",
+        "{the} is lifted by the robot arm",
+    ),
+    "place": (
+        "the robot arm puts {the} down",
+        "the robot puts {the} back down",
+        "{the} is put down by the arm",
+    ),
+}
+NO_EVENT = (
+    "nothing is happening",
+    "nothing happens",
+    "nothing changes",
+    "all is quiet",
+    "there is no change",
+)
+
+# {things} is a list of objects, {in_view} as above, {is_are} fits their number.
+STATES = (
+    "there {is_are} {things} {in_view}",
+    "{things} {is_are} {in_view}",
+    "I see {things} {in_view}",
+    "the scene shows {things}",
+)
+EMPTY = {
+    "tabletop": ("the table is empty", "there is nothing on the table", "an empty table"),
+    "composites": ("there is nothing in view", "an empty scene", "no object is in view"),
+}
+IN_VIEW = {"tabletop": "on the table", "composites": "in view"}
+LAMP_STATES = {"on": ("the lamp is on", "the lamp shines"), "off": ("the lamp is off",)}
+
+YES = ("yes", "yes, it is", "that is so")
+NO = ("no", "no, it is not", "that is not so")
+NUMBERS = ("none", "one", "two", "three", "four", "five")
+PLACES = {
+    "left": ("on the left", "it is on the left", "at the left side"),
+    "middle": ("in the middle", "it is in the middle", "at the centre"),
+    "right": ("on the right", "it is on the right", "at the right side"),
+}
+COLORS = (
+    "red", "green", "blue", "yellow", "orange", "purple", "pink", "brown", "white", "black",
+)  # fmt: skip
