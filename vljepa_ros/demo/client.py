@@ -1,0 +1,158 @@
+"""The demo's ear: hears all that the pipeline says, records it, and asks it questions."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
+from rclpy.task import Future
+
+from vljepa_ros.demo.questions import Question
+from vljepa_ros.demo.recorder import Recorder
+from vljepa_ros.demo.story import Answer, Sentence, Story
+from vljepa_ros.msg import (
+    Description,
+    LabelScores,
+    ModelInfo,
+    SemanticEmbedding,
+    SemanticShift,
+)
+from vljepa_ros.srv import Ask
+from vljepa_ros.streaming import ChangeGate, GateConfig
+
+OUTPUTS = {
+    "model_info": ModelInfo,
+    "embedding": SemanticEmbedding,
+    "shift": SemanticShift,
+    "description": Description,
+    "labels": LabelScores,
+}
+_GATE_SETTINGS = (
+    "threshold",
+    "hysteresis",
+    "smoothing",
+    "settle",
+    "min_interval",
+    "max_silence",
+)
+
+
+class PipelineClient:
+    """Listens to the pipeline's topics and calls its services.
+
+    Subscribes (all reliable, as raw CDR, which goes to the recording untouched):
+        model_info (latched), embedding, shift, description, labels.
+    Calls:
+        ask; gate/get_parameters once, to draw the score that the gate itself computes.
+
+    With several queries the story follows that of the first embedding; all are recorded.
+    """
+
+    def __init__(self, node: Node, story: Story, recorder: Recorder) -> None:
+        self._node = node
+        self._story = story
+        self._recorder = recorder
+        self._gate: ChangeGate | None = None
+        self._query: str | None = None
+        self.last_heard = time.monotonic()
+        handlers: dict[str, Callable[[Any], None]] = {
+            "model_info": self._on_model_info,
+            "embedding": self._on_embedding,
+            "shift": self._on_shift,
+            "description": self._on_description,
+            "labels": lambda message: None,
+        }
+        for topic, kind in OUTPUTS.items():
+            latched = topic == "model_info"
+            qos = QoSProfile(
+                depth=1 if latched else 100,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL
+                if latched
+                else DurabilityPolicy.VOLATILE,
+            )
+            callback = self._hearing(topic, kind, handlers[topic])
+            node.create_subscription(kind, topic, callback, qos, raw=True)
+        self._ask: Any = node.create_client(Ask, "ask")
+        self._parameters = AsyncParameterClient(node, "gate")
+        self._settings: Future[Any] | None = None
+
+    def ready(self) -> bool:
+        """Say whether all parts of the pipeline are up; call it until they are."""
+        if self._settings is None and self._parameters.services_are_ready():
+            self._settings = self._parameters.get_parameters(list(_GATE_SETTINGS))
+        if self._gate is None and self._settings is not None and self._settings.done():
+            reply: Any = self._settings.result()
+            values = map(parameter_value_to_python, reply.values)
+            settings: dict[str, Any] = dict(zip(_GATE_SETTINGS, values, strict=True))
+            self._gate = ChangeGate(GateConfig(**settings))
+            self._story.threshold = self._gate.config.threshold
+        return (
+            self._gate is not None
+            and bool(self._story.model)
+            and self._ask.service_is_ready()
+            and self._node.count_subscribers("image") > 0
+        )
+
+    def ask(self, question: Question) -> "Future[Any]":
+        """Send a question; the answer goes into the story as soon as it comes."""
+        request = Ask.Request(question=question.text, candidates=list(question.candidates))
+        future: Future[Any] = self._ask.call_async(request)
+        future.add_done_callback(lambda done: self._on_answer(question, done.result()))
+        return future
+
+    def _hearing(
+        self, topic: str, kind: type, handle: Callable[[Any], None]
+    ) -> Callable[[bytes], None]:
+        """Return the callback of a topic: record, read, note."""
+        name = self._node.resolve_topic_name(topic)
+
+        def callback(data: bytes) -> None:
+            self._recorder.write(name, time.time_ns(), data)
+            self.last_heard = time.monotonic()
+            handle(deserialize_message(data, kind))
+
+        return callback
+
+    def _on_model_info(self, message: ModelInfo) -> None:
+        self._story.model = f"{message.model_id} · {message.backend} on {message.device}"
+
+    def _on_embedding(self, message: SemanticEmbedding) -> None:
+        self._query = message.query if self._query is None else self._query
+        if self._gate is None or message.query != self._query:
+            return
+        stamp = nanoseconds(message.header.stamp)
+        self._gate.update(stamp, message.data)
+        self._story.add_score(self._story.seconds(stamp), self._gate.score, time.monotonic())
+
+    def _on_shift(self, message: SemanticShift) -> None:
+        if message.embedding.query == self._query and message.trigger == SemanticShift.SHIFT:
+            self._story.shifts.append(self._story.seconds(nanoseconds(message.segment_start)))
+
+    def _on_description(self, message: Description) -> None:
+        if message.query == self._query:
+            self._story.sentences.append(
+                Sentence(
+                    self._story.seconds(nanoseconds(message.segment_start)),
+                    self._story.seconds(nanoseconds(message.header.stamp)),
+                    message.text,
+                    message.confidence,
+                )
+            )
+
+    def _on_answer(self, question: Question, answer: Ask.Response) -> None:
+        at = self._story.seconds(nanoseconds(answer.header.stamp))
+        if answer.success:
+            self._story.answers.append(Answer(at, question.text, answer.answer, answer.confidence))
+        else:
+            self._story.answers.append(
+                Answer(self._story.elapsed, question.text, answer.message, None)
+            )
+
+
+def nanoseconds(stamp: Any) -> int:
+    """Turn a builtin_interfaces/Time into nanoseconds."""
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
