@@ -1,0 +1,121 @@
+"""The console command `vljepa`: make data, train and evaluate, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vljepa_ros.errors import VljepaError
+
+_SPLITS = ("val", "test", "train")  # the small ones first
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a subcommand; an error that the user can mend is one line and exit code 1."""
+    options = _parser().parse_args(args)
+    try:
+        options.run(options)
+    except VljepaError as error:
+        print(f"vljepa: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vljepa", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    data = commands.add_parser("data", help="fetch the sources, render and encode the episodes")
+    data.add_argument("--data", type=Path, default=Path("data"), help="folder (default: data)")
+    data.add_argument("--tabletop", type=int, default=600, help="training episodes simulated")
+    data.add_argument("--composites", type=int, default=400, help="training episodes composited")
+    data.add_argument("--seed", type=int, default=0)
+    data.add_argument("--workers", type=int, default=2, help="processes")
+    data.set_defaults(run=_data)
+
+    train = commands.add_parser("train", help="train a model, or go on with a run")
+    train.add_argument("--config", type=Path, required=True, help="YAML of config/models/")
+    train.add_argument("--data", type=Path, default=Path("data"))
+    train.add_argument("--run", type=Path, default=Path("runs/vljepa-tiny"), dest="run_folder")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("eval", help="measure a model on held-out episodes")
+    evaluate.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
+    evaluate.add_argument("--data", type=Path, default=Path("data"))
+    evaluate.add_argument("--split", choices=("val", "test"), default="test")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _data(options: argparse.Namespace) -> None:
+    from rich.progress import Progress
+
+    from vljepa_ros.training import composites, tabletop
+    from vljepa_ros.training.features import encode_missing
+
+    generators = {
+        "tabletop": (tabletop.generate, options.tabletop),
+        "composites": (composites.generate, options.composites),
+    }
+    with Progress() as progress:
+        for source, (generate, count) in generators.items():
+            for split in _SPLITS:
+                episodes = count if split == "train" else max(50, count // 8)
+                bar = progress.add_task(f"{source}: {split} episodes", total=episodes)
+                generate(
+                    options.data,
+                    split,
+                    episodes,
+                    options.seed,
+                    options.workers,
+                    lambda done, _, bar=bar: progress.update(bar, completed=done),
+                )
+                bar = progress.add_task(f"{source}: {split} tokens", total=None)
+                encode_missing(
+                    options.data,
+                    (source,),
+                    split,
+                    lambda done, total, bar=bar: progress.update(bar, completed=done, total=total),
+                )
+
+
+def _train(options: argparse.Namespace) -> None:
+    from vljepa_ros.training.config import TrainConfig
+    from vljepa_ros.training.loop import train
+
+    train(TrainConfig.from_yaml(options.config), options.data, options.run_folder)
+    print(f"The model is in {options.run_folder / 'model'}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vljepa_ros.runtime import Engine
+    from vljepa_ros.streaming.gate import GateConfig
+    from vljepa_ros.training.evaluate import Evaluation
+
+    engine = Engine.load(options.model)
+    evaluation = Evaluation(engine, options.data, options.split)
+    if not evaluation.sources:
+        raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
+    table = Table(title=f"{engine.info.model_id} on held-out episodes ({options.split})")
+    for column in ("metric", "value", "chance", "trials"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for metric in evaluation.run():
+        table.add_row(
+            metric.name, f"{metric.value:.3f}", f"{metric.chance:.3f}", str(metric.trials)
+        )
+    console = Console()
+    console.print(table)
+    count = evaluation.decodes(GateConfig())
+    console.print(
+        f"Decodes: {count.decoded} with the gate, {count.frames} on every frame "
+        f"({count.frames / max(1, count.decoded):.1f}x fewer), for {count.events} events"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Measures a model on held-out episodes; every figure stands beside its chance level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vljepa_ros.model.config import WindowConfig
+from vljepa_ros.runtime import Engine
+from vljepa_ros.streaming.gate import ChangeGate, GateConfig
+from vljepa_ros.training.dataset import Sampler, window_frames
+from vljepa_ros.training.features import Episode, load_episodes
+from vljepa_ros.training.language import Sample, make_sample, name_of, with_article
+
+Draw = tuple[Sample, Episode, list[int]]
+
+_POOL = 100  # texts that a window's own is searched among
+_POOLS = 5
+_TRIALS = 400
+_WAYS = 10  # labels of a classification
+_STREAM_QUERY = "What is happening?"
+_SHARES = ("value", "chance")
+CHOICE_KINDS = ("color", "count", "where", "exists", "lamp", "furniture")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A share of hits in [0, 1], what guessing gives, and the number of trials."""
+
+    name: str
+    value: float
+    chance: float
+    trials: int
+
+
+@dataclass(frozen=True)
+class DecodeCount:
+    """Decodes that the gate asked for, over all frames and all true events of the streams."""
+
+    decoded: int
+    frames: int
+    events: int
+
+
+class Evaluation:
+    """Metrics of one engine on one split.
+
+    Args:
+        engine: the model.
+        data: folder that `vljepa data` filled.
+        split: "val" or "test".
+        seed: of the drawn windows; the same seed asks the same questions.
+    """
+
+    def __init__(self, engine: Engine, data: Path, split: str, seed: int = 0) -> None:
+        self.engine = engine
+        self.seed = seed
+        self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
+        loaded = {s: load_episodes(data, (s,), split) for s in ("tabletop", "composites")}
+        self.sources = {source: episodes for source, episodes in loaded.items() if episodes}
+
+    def run(self) -> list[Metric]:
+        """All metrics of the sources that have episodes."""
+        metrics = []
+        for source, episodes in self.sources.items():
+            metrics.append(self.retrieval(source, episodes))
+            metrics.append(self.classification(source, episodes))
+            metrics.append(self.event_choice(source, episodes))
+            metrics += self.questions(source, episodes)
+        return metrics
+
+    def retrieval(self, source: str, episodes: Sequence[Episode]) -> Metric:
+        """Text-to-video recall@1: the window that a caption belongs to, among 100."""
+        hits = trials = 0
+        for pool in range(_POOLS):
+            drawn = self._distinct(episodes, "caption", _POOL, self.seed + pool)
+            videos = np.concatenate([self._predict(draw) for draw in drawn])
+            texts = self.engine.encode_text([sample.answers[0] for sample, _, _ in drawn])
+            hits += int(((texts @ videos.T).argmax(1) == np.arange(len(drawn))).sum())
+            trials += len(drawn)
+        return Metric(f"{source}: retrieval recall@1 of {_POOL}", hits / trials, 1 / _POOL, trials)
+
+    def classification(self, source: str, episodes: Sequence[Episode]) -> Metric:
+        """Open-vocabulary classification of one object among ten names of the split."""
+        names = {name_of(e.facts, o["id"]) for e in episodes for o in e.facts["objects"]}
+        drawn = self._draw(episodes, "what", _TRIALS, self.seed)
+        labels = sorted(with_article(name) for name in names)
+        return self._choose(f"{source}: {_WAYS}-way classification", drawn, labels)
+
+    def event_choice(self, source: str, episodes: Sequence[Episode]) -> Metric:
+        """What happened, among ten event sentences of the split."""
+        drawn = self._draw(episodes, "event", _TRIALS, self.seed)
+        sentences = sorted({sample.answers[0] for sample, _, _ in drawn})
+        return self._choose(f"{source}: {_WAYS}-way event", drawn, sentences)
+
+    def questions(self, source: str, episodes: Sequence[Episode]) -> list[Metric]:
+        """Discriminative VQA: one metric for each kind of question, and their mean."""
+        metrics = []
+        for kind in CHOICE_KINDS:
+            if not _is_asked(episodes, kind):
+                continue
+            drawn = self._draw(episodes, kind, _TRIALS, self.seed)
+            right = 0
+            for draw in drawn:
+                sample = draw[0]
+                ranking = self.engine.rank(self._predict(draw)[0], sample.choices)
+                right += sample.choices[ranking.best] == sample.answers[0]
+            chance = 1 / len(drawn[0][0].choices)
+            metrics.append(Metric(f"{source}: VQA {kind}", right / len(drawn), chance, len(drawn)))
+        value, chance = (float(np.mean([getattr(m, f) for m in metrics])) for f in _SHARES)
+        trials = sum(m.trials for m in metrics)
+        return [*metrics, Metric(f"{source}: VQA, mean of kinds", value, chance, trials)]
+
+    def decodes(self, config: GateConfig) -> DecodeCount:
+        """Lets the gate watch every episode as a stream of its own."""
+        decoded = frames = events = 0
+        for episode in (e for episodes in self.sources.values() for e in episodes):
+            gate = ChangeGate(config)
+            period = int(episode.facts["frame_period"] * 1e9)
+            for last in range(len(episode.tokens)):
+                window = window_frames(episode, last, self.window)
+                embedding = self._embed(episode, window, _STREAM_QUERY)[0]
+                decoded += gate.update(last * period, embedding) is not None
+            frames += len(episode.tokens)
+            events += len(episode.facts["events"])
+        return DecodeCount(decoded, frames, events)
+
+    def _choose(self, name: str, drawn: Sequence[Draw], labels: Sequence[str]) -> Metric:
+        """Share of draws whose plainest answer is the nearest of ten labels."""
+        random = Random(self.seed)
+        ways = min(_WAYS, len(labels))
+        right = 0
+        for draw in drawn:
+            answer = draw[0].answers[0]
+            others = [label for label in labels if label != answer]
+            ranking = self.engine.rank(
+                self._predict(draw)[0], [answer, *random.sample(others, ways - 1)]
+            )
+            right += ranking.best == 0
+        return Metric(name, right / len(drawn), 1 / ways, len(drawn))
+
+    def _draw(self, episodes: Sequence[Episode], kind: str, count: int, seed: int) -> list[Draw]:
+        sampler = Sampler(episodes, self.window, {kind: 1.0}, seed)
+        return [sampler.draw() for _ in range(count)]
+
+    def _distinct(
+        self, episodes: Sequence[Episode], kind: str, count: int, seed: int
+    ) -> list[Draw]:
+        """Draws whose answers all mean something else, as many as there are up to `count`."""
+        found: dict[str, Draw] = {}
+        for draw in self._draw(episodes, kind, 20 * count, seed):
+            found.setdefault(draw[0].meaning, draw)
+        return list(found.values())[:count]
+
+    def _predict(self, draw: Draw) -> NDArray[np.float32]:
+        sample, episode, frames = draw
+        return self._embed(episode, frames, sample.query)
+
+    def _embed(self, episode: Episode, frames: Sequence[int], query: str) -> NDArray[np.float32]:
+        tokens = torch.from_numpy(np.asarray(episode.tokens[frames], dtype=np.float32))
+        return self.engine.predict(list(tokens.to(self.engine.info.device)), [query])
+
+
+def _is_asked(episodes: Sequence[Episode], kind: str) -> bool:
+    """False for kinds that these episodes never give rise to, for example lamps."""
+    random = Random(0)
+    return any(
+        make_sample(e.facts, frame, frame, kind, random) is not None
+        for e in episodes
+        for frame in (0, len(e.tokens) - 1)
+    )
