@@ -267,7 +267,5 @@ def check_text(text: str, what: str) -> str:
     if not text:
         raise InputError(f"the {what} is empty; give some words")
     if len(text) > MAX_TEXT_LENGTH:
-        raise InputError(
-            f"the {what} has {len(text)} characters; give at most {MAX_TEXT_LENGTH}"
-        )
+        raise InputError(f"the {what} has {len(text)} characters; give at most {MAX_TEXT_LENGTH}")
     return text

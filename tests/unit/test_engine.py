@@ -1,0 +1,118 @@
+"""The engine: one interface over a checkpoint, with clear errors for bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.runtime import Engine, to_input_size
+from vljepa_ros.runtime.testing import random_checkpoint
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine.load(str(random_checkpoint(tmp_path_factory.mktemp("model"))))
+
+
+def _picture(height: int, width: int) -> np.ndarray:
+    rows, columns = np.mgrid[0:height, 0:width]
+    red, green = 255 * rows / height, 255 * columns / width
+    return np.stack([red, green, 128 * np.ones_like(red)], axis=-1).astype(np.uint8)
+
+
+def test_any_size_of_one_scene_gives_nearly_the_same_embedding(engine: Engine) -> None:
+    frames = [_picture(*size) for size in ((480, 640), (720, 1280), (240, 320))]
+    tokens = engine.encode_frames(frames)
+    rows = np.concatenate([engine.predict([t], ["What is shown?"]) for t in tokens])
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert (rows @ rows.T).min() > 0.99
+
+
+def test_queries_in_one_pass_equal_queries_alone(engine: Engine) -> None:
+    tokens = list(engine.encode_frames([_picture(100, 100), _picture(50, 80)]))
+    queries = ["What is shown?", "Is the lamp on, or is it off now?"]
+    together = engine.predict(tokens, queries)
+    alone = np.concatenate([engine.predict(tokens, [q]) for q in queries])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_texts_are_cached_and_stripped(engine: Engine) -> None:
+    first, second = engine.encode_text(["a red ball", "  a red ball "])
+    np.testing.assert_array_equal(first, second)
+
+
+def test_rank_prefers_the_text_that_made_the_embedding(engine: Engine) -> None:
+    embedding = engine.encode_text(["the lamp is off"])[0]
+    ranking = engine.rank(embedding, ["a red ball", "the lamp is off", "nothing happens"])
+    assert ranking.best == 1
+    assert ranking.similarities[1] == pytest.approx(1, abs=1e-5)
+    assert ranking.scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_decoded_confidence_is_a_share(engine: Engine) -> None:
+    (decoded,) = engine.decode(engine.encode_text(["the lamp is off"]) * 3)
+    assert 0 <= decoded.confidence <= 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "match"),
+    [
+        (np.zeros((0, 10, 3), np.uint8), "above 0"),
+        (np.zeros((10, 10), np.uint8), "must be"),
+        (np.zeros((10, 10, 3), np.float32), "uint8"),
+    ],
+)
+def test_bad_frames_are_refused(engine: Engine, frame: np.ndarray, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        engine.encode_frames([frame])
+
+
+@pytest.mark.parametrize("text", ["", "  ", "x" * 10_000])
+def test_bad_texts_are_refused(engine: Engine, text: str) -> None:
+    (tokens,) = engine.encode_frames([_picture(10, 10)])
+    with pytest.raises(InputError, match=r"empty|at most"):
+        engine.predict([tokens], [text])
+    with pytest.raises(InputError, match=r"empty|at most"):
+        engine.encode_text([text])
+
+
+@pytest.mark.parametrize(
+    "embedding",
+    [np.full((1, 384), np.nan), np.zeros((1, 384)), np.ones((1, 7)), np.ones(384)],
+)
+def test_bad_embeddings_are_refused(engine: Engine, embedding: np.ndarray) -> None:
+    with pytest.raises(InputError):
+        engine.decode(embedding)
+
+
+def test_windows_of_a_wrong_length_are_refused(engine: Engine) -> None:
+    (tokens,) = engine.encode_frames([_picture(10, 10)])
+    for count in (0, 5):
+        with pytest.raises(InputError, match="1 to 4 frames"):
+            engine.predict([tokens] * count, ["what?"])
+
+
+def test_unknown_models_and_devices_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no model 'nonsense'"):
+        Engine.load("nonsense")
+    folder = random_checkpoint(tmp_path)
+    with pytest.raises(CheckpointError, match="set the parameter device"):
+        Engine.load(str(folder), device="cuda:99")
+
+
+def test_resize_keeps_the_whole_image() -> None:
+    image = np.zeros((100, 300, 3), np.uint8)
+    image[:, -30:] = 255
+    small = to_input_size(image, 224)
+    assert small.shape == (224, 224, 3)
+    assert small[:, -10:].min() > 200 > 50 > small[:, :190].max()
+
+
+def test_importing_the_runtime_needs_no_torch() -> None:
+    code = "import sys; sys.modules['torch'] = None; import vljepa_ros.runtime"
+    subprocess.run([sys.executable, "-c", code], check=True)
