@@ -36,9 +36,11 @@ def generate(
     episodes: int,
     seed: int,
     workers: int = 2,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Write `episodes` clips of `split` below `root`/composites; whole shards are kept.
+
+    A shard is kept if its clips are as many as asked for, whatever their seed was.
 
     The pictures come from `root`/sources and are fetched where they are missing.
 
@@ -48,8 +50,7 @@ def generate(
         episodes: how many clips.
         seed: the same seed gives the same clips.
         workers: processes that draw.
-        progress: called with the number of clips that a shard has added, also for shards
-            that were there before.
+        progress: called with the number of clips that are there, and `episodes`.
 
     Raises:
         InputError: no such split.
@@ -58,20 +59,22 @@ def generate(
     if split not in SPLITS:
         raise InputError(f"no split named {split!r}; there are {', '.join(SPLITS)}")
     load_pictures(root, split)  # fetched once, before the workers ask for them all together
-    tell = progress or (lambda _: None)
-    missing = []
+    tell = progress or (lambda done, total: None)
+    done, missing = 0, []
     for first in range(0, episodes, EPISODES_PER_SHARD):
         numbers = range(first, min(first + EPISODES_PER_SHARD, episodes))
         path = shard_path(root, SOURCE, split, first // EPISODES_PER_SHARD)
         if count_episodes(path) == len(numbers):
-            tell(len(numbers))
+            done += len(numbers)
+            tell(done, episodes)
         else:
             missing.append(numbers)
     # Spawned, not forked: OpenCV's threads do not survive a fork.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(write_shard, root, split, numbers, seed) for numbers in missing]
         for job in as_completed(jobs):
-            tell(job.result())
+            done += job.result()
+            tell(done, episodes)
 
 
 def write_shard(root: Path, split: str, numbers: range, seed: int) -> int:
