@@ -1,6 +1,7 @@
 """The parts of the demo that need no ROS."""
 
 import io
+import itertools
 import time
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def test_story_counts_and_rates() -> None:
     assert story.saving == pytest.approx(195 / 4)
     assert story.rate(now=20.0) == pytest.approx(10, abs=1)
     assert story.rate(now=60.0) == 0
+    story.over = True
+    assert story.rate(now=60.0) == pytest.approx(195 / 20)
     assert Story("new", None).saving is None
 
 
@@ -127,7 +130,7 @@ def test_badges_do_not_cover_one_another(times: list[float], width: float) -> No
     rows = badge_rows(times, width)
     for row in set(rows):
         mine = sorted(at for at, its in zip(times, rows, strict=True) if its == row)
-        assert all(later >= earlier + width for earlier, later in zip(mine, mine[1:]))
+        assert all(later >= earlier + width for earlier, later in itertools.pairwise(mine))
 
 
 @pytest.mark.parametrize("sentences", [0, 4, 30])

@@ -104,7 +104,7 @@ class Demo:
         if not self._story.scores and not interrupted:
             raise DemoError(f"Images were sent, but no embedding came back.\n{pipeline.tail()}")
         draw_timeline(self._story, self._out / "timeline.png")
-        self._console.print(_summary(self._story, self._out), markup=False, highlight=False)
+        self._console.print(_summary(self._story, self._out), soft_wrap=True, markup=False)
         return 130 if interrupted else 0
 
 
@@ -137,11 +137,17 @@ class _Director:
             self._client.ask(question)
         self._play(player, None)
         self._wait(self._is_quiet, _QUIET_LIMIT, "listening to the end")
+        self._story.over = True
         for question in (q for q in questions if q.at is None):
-            answer = self._client.ask(question)
-            if not self._wait(answer.done, _ANSWER, "asking"):
-                late = f"no answer within {_ANSWER:.0f} s"
-                self._story.answers.append(Answer(self._story.elapsed, question.text, late, None))
+            self._ask(question)
+        self._display.refresh("finished")
+
+    def _ask(self, question: Question) -> None:
+        """Ask, and wait for the answer."""
+        self._client.ask(question)
+        if not self._wait(lambda: not self._client.is_open(question), _ANSWER, "asking"):
+            late = f"no answer within {_ANSWER:.0f} s"
+            self._story.answers.append(Answer(self._story.elapsed, question.text, late, None))
 
     def _play(self, player: ImagePlayer, until: float | None) -> None:
         """Let the player go on until this time of the stream, or its end."""
@@ -202,11 +208,11 @@ def _new_folder(wanted: Path | None, name: str) -> Path:
 
 
 def _summary(story: Story, out: Path) -> str:
-    saving = "" if story.saving is None else f", {story.saving:.1f} times as many"
+    saving = "" if story.saving is None else f" ({story.saving:.1f} times as many)"
     return (
-        f"\n{story.embeddings} embeddings of {story.frames_sent} images, "
-        f"{len(story.sentences)} sentences decoded; decoding every embedding would have made "
-        f"{story.embeddings}{saving}.\n"
+        f"\n{story.embeddings} embeddings of {story.frames_sent} images. "
+        f"Sentences decoded: {len(story.sentences)}; "
+        f"every-frame decoding would have made {story.embeddings}{saving}.\n"
         f"  picture    {out / 'timeline.png'}\n"
         f"  recording  {out / 'rosbag'}  (rosbag2, MCAP: all outputs, no images)\n"
         f"  log        {out / 'pipeline.log'}"

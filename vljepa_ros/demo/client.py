@@ -58,6 +58,7 @@ class PipelineClient:
         self._recorder = recorder
         self._gate: ChangeGate | None = None
         self._query: str | None = None
+        self._open: set[Question] = set()
         self.last_heard = time.monotonic()
         handlers: dict[str, Callable[[Any], None]] = {
             "model_info": self._on_model_info,
@@ -97,12 +98,16 @@ class PipelineClient:
             and self._node.count_subscribers("image") > 0
         )
 
-    def ask(self, question: Question) -> "Future[Any]":
-        """Send a question; the answer goes into the story as soon as it comes."""
+    def ask(self, question: Question) -> None:
+        """Send a question; the answer goes into the story when it comes."""
         request = Ask.Request(question=question.text, candidates=list(question.candidates))
         future: Future[Any] = self._ask.call_async(request)
         future.add_done_callback(lambda done: self._on_answer(question, done.result()))
-        return future
+        self._open.add(question)
+
+    def is_open(self, question: Question) -> bool:
+        """Say whether this question was asked and not yet answered."""
+        return question in self._open
 
     def _hearing(
         self, topic: str, kind: type, handle: Callable[[Any], None]
@@ -144,6 +149,7 @@ class PipelineClient:
             )
 
     def _on_answer(self, question: Question, answer: Ask.Response) -> None:
+        self._open.discard(question)
         at = self._story.seconds(nanoseconds(answer.header.stamp))
         if answer.success:
             self._story.answers.append(Answer(at, question.text, answer.answer, answer.confidence))

@@ -51,6 +51,7 @@ class Story:
     sentences: list[Sentence] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     model: str = ""
+    over: bool = False  # all images were sent, and what they led to was heard
     _arrivals: deque[float] = field(default_factory=deque)  # s, monotonic clock
 
     @property
@@ -73,7 +74,13 @@ class Story:
         self._arrivals.append(arrived)
 
     def rate(self, now: float) -> float:
-        """Return the embeddings per second that arrived in the last seconds before `now`."""
+        """Return the embeddings per second of the last seconds; when it is over, of it all.
+
+        Args:
+            now: monotonic clock, as in add_score.
+        """
+        if self.over:
+            return self.embeddings / max(self.elapsed, 0.1)
         while self._arrivals and self._arrivals[0] < now - _RATE_WINDOW:
             self._arrivals.popleft()
         return len(self._arrivals) / _RATE_WINDOW

@@ -169,12 +169,12 @@ def _answers(story: Story) -> list[_Note]:
 
 def _summary(story: Story) -> str:
     parts = [
-        f"{story.elapsed:.0f} s, {story.frames_sent} images, {story.embeddings} embeddings, "
-        f"{len(story.sentences)} decodes"
+        f"{story.elapsed:.0f} s, {story.frames_sent} images, {story.embeddings} embeddings; "
+        f"decodes: {len(story.sentences)}"
     ]
     if story.saving is not None:
-        parts.append(f"decoding every embedding would have cost {story.saving:.1f} times as many")
-    return "; ".join([*parts, story.model] if story.model else parts)
+        parts.append(f"decoding every embedding would have taken {story.saving:.1f} times as many")
+    return ", ".join([*parts, story.model] if story.model else parts)
 
 
 def _strip_height(story: Story) -> float:
