@@ -17,7 +17,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-_FOREVER = QosTime(2147483647, 4294967295)  # how ROS 2 spells "no limit"
+_FOREVER = QosTime(9223372036, 854775807)  # how ROS 2 spells "no limit"
 
 
 class Recorder:
