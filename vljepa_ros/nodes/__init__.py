@@ -1,0 +1,1 @@
+"""The ROS 2 nodes. Importing them needs no torch; loading a model does."""

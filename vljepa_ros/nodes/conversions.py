@@ -1,0 +1,112 @@
+"""Between messages and plain values: the only place that knows both."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from std_msgs.msg import Header
+
+from vljepa_ros.msg import Description, LabelScores, ModelInfo, SemanticEmbedding, SemanticShift
+from vljepa_ros.runtime import Decoded, EngineInfo, Ranking
+from vljepa_ros.streaming import Shift
+
+_SECOND = 1_000_000_000  # ns
+
+
+def to_nanoseconds(stamp: Time) -> int:
+    """Stamp in ns."""
+    return int(stamp.sec) * _SECOND + int(stamp.nanosec)
+
+
+def to_time(nanoseconds: int) -> Time:
+    """Inverse of `to_nanoseconds`."""
+    return Time(sec=nanoseconds // _SECOND, nanosec=nanoseconds % _SECOND)
+
+
+def to_floats(values: NDArray[Any]) -> array[float]:
+    """A float32[] field; the array module is what rclpy copies fastest."""
+    return array("f", np.ascontiguousarray(values, dtype=np.float32).tobytes())
+
+
+def to_model_info(info: EngineInfo) -> ModelInfo:
+    """ModelInfo of an engine."""
+    return ModelInfo(
+        model_id=info.model_id,
+        name=info.name,
+        weights_sha256=info.weights_sha256,
+        embedding_dim=info.embedding_dim,
+        normalized=info.normalized,
+        input_width=info.input_width,
+        input_height=info.input_height,
+        window_frames=info.window_frames,
+        window_period=info.window_period,
+        backend=info.backend,
+        device=info.device,
+        precision=info.precision,
+    )
+
+
+def to_embedding(
+    header: Header, start: int, frames: int, model_id: str, query: str, data: NDArray[Any]
+) -> SemanticEmbedding:
+    """SemanticEmbedding of a window; `start` in ns, `data` (D,)."""
+    return SemanticEmbedding(
+        header=header,
+        window_start=to_time(start),
+        window_frames=frames,
+        model_id=model_id,
+        query=query,
+        data=to_floats(data),
+    )
+
+
+def to_label_scores(
+    header: Header, query: str, labels: tuple[str, ...], ranking: Ranking, model_id: str
+) -> LabelScores:
+    """LabelScores of a ranking."""
+    return LabelScores(
+        header=header,
+        query=query,
+        labels=list(labels),
+        scores=to_floats(ranking.scores),
+        similarities=to_floats(ranking.similarities),
+        model_id=model_id,
+    )
+
+
+def to_shift(shift: Shift, newest: SemanticEmbedding) -> SemanticShift:
+    """SemanticShift of a gate's segment; `newest` is the embedding that ended it."""
+    start = to_time(shift.segment_start)
+    embedding = to_embedding(
+        newest.header, shift.segment_start, 0, newest.model_id, newest.query, shift.embedding
+    )
+    embedding.window_start, embedding.window_frames = start, newest.window_frames
+    return SemanticShift(
+        header=newest.header,
+        segment_id=shift.segment_id,
+        segment_start=start,
+        segment_end=to_time(shift.segment_end),
+        embeddings=shift.embeddings,
+        trigger=int(shift.trigger),
+        score=float(shift.score),
+        threshold=float(shift.threshold),
+        embedding=embedding,
+    )
+
+
+def to_description(shift: SemanticShift, decoded: Decoded) -> Description:
+    """Description of a shift."""
+    return Description(
+        header=shift.header,
+        segment_id=shift.segment_id,
+        segment_start=shift.segment_start,
+        segment_end=shift.segment_end,
+        query=shift.embedding.query,
+        text=decoded.text,
+        confidence=decoded.confidence,
+        model_id=shift.embedding.model_id,
+    )

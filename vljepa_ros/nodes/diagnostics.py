@@ -1,0 +1,92 @@
+"""Counts and timings of a node, sent as diagnostic_msgs once a second."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+
+PERIOD = 1.0  # s
+_HISTORY = 200  # timings kept for the percentiles
+
+
+class Statistics:
+    """Counters and timings that any thread may add to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._timings: dict[str, deque[float]] = {}
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Add to a counter."""
+        with self._lock:
+            self._counts[name] += amount
+
+    def time(self, name: str, seconds: float) -> None:
+        """Add a duration; the last 200 give the percentiles."""
+        with self._lock:
+            self._timings.setdefault(name, deque(maxlen=_HISTORY)).append(seconds)
+
+    def counts(self) -> dict[str, int]:
+        """All counters."""
+        with self._lock:
+            return dict(self._counts)
+
+    def values(self) -> dict[str, str]:
+        """Counters, and median and 95th percentile of each timing in ms, as texts."""
+        with self._lock:
+            shown = {name: str(value) for name, value in sorted(self._counts.items())}
+            for name, seconds in sorted(self._timings.items()):
+                middle, high = np.percentile(np.array(seconds) * 1e3, (50, 95))
+                shown[f"{name} p50 (ms)"] = f"{middle:.1f}"
+                shown[f"{name} p95 (ms)"] = f"{high:.1f}"
+        return shown
+
+
+class Diagnostics:
+    """Publishes a node's statistics, and the warning that holds at the moment, if any.
+
+    Args:
+        node: for the topic /diagnostics, which REP-107 fixes.
+        statistics: what is published.
+        details: more values, asked for each time.
+    """
+
+    def __init__(
+        self, node: Node, statistics: Statistics, details: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._node = node
+        self._statistics = statistics
+        self._details = details
+        self._warning = ""
+        self._bad_inputs = 0
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Steady: a paused simulation must not hide that a node is ill.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(PERIOD, self._publish, clock=clock)
+
+    def warn(self, message: str) -> None:
+        """Set the warning that the status carries until it is replaced; "" for none."""
+        self._warning = message
+
+    def _publish(self) -> None:
+        bad = sum(n for name, n in self._statistics.counts().items() if name.startswith("bad "))
+        new, self._bad_inputs = bad - self._bad_inputs, bad
+        message = self._warning or (f"{new} bad inputs in the last second" if new else "")
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.WARN if message else DiagnosticStatus.OK,
+            name=self._node.get_fully_qualified_name().lstrip("/"),
+            message=message or "OK",
+            hardware_id="",
+        )
+        values = {**self._details(), **self._statistics.values()}
+        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)

@@ -1,0 +1,136 @@
+"""Gate node: embeddings in, shifts of meaning out. Never looks at an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from std_srvs.srv import Trigger as TriggerService
+
+from vljepa_ros.errors import InputError
+from vljepa_ros.msg import SemanticEmbedding, SemanticShift
+from vljepa_ros.nodes.conversions import to_nanoseconds, to_shift
+from vljepa_ros.nodes.lifecycle import ManagedNode, run
+from vljepa_ros.nodes.parameters import declare, on_change
+from vljepa_ros.nodes.qos import RESULTS
+from vljepa_ros.streaming import ChangeGate, GateConfig, Shift
+
+_SETTINGS = tuple(GateConfig.__dataclass_fields__)
+
+
+class Gate(ManagedNode):
+    """Publishes a shift when the meaning of a query's embeddings changes.
+
+    Subscribes: `embedding` (SemanticEmbedding).
+    Publishes: `shift` (SemanticShift).
+    Services: `request_shift` (std_srvs/Trigger) sends the running segments now.
+    Parameters: below, all changeable while it runs, and those of `ManagedNode`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("gate")
+        default = GateConfig()
+        declare(
+            self,
+            "threshold",
+            default.threshold,
+            "distance (1 - cosine) at which a change begins",
+            span=(0.001, 2.0),
+        )
+        declare(
+            self,
+            "hysteresis",
+            default.hysteresis,
+            "share of the threshold below which a change is over",
+            span=(0.0, 1.0),
+        )
+        declare(self, "smoothing", default.smoothing, "embeddings averaged", span=(1, 1000))
+        declare(
+            self, "settle", default.settle, "embeddings that a change must hold", span=(1, 1000)
+        )
+        declare(self, "min_interval", default.min_interval, "s between shifts", span=(0.0, 3600.0))
+        declare(
+            self,
+            "max_silence",
+            default.max_silence,
+            "s until the running segment is sent again; 0: never",
+            span=(0.0, 86400.0),
+        )
+        on_change(self, self._change)
+        self._config = self._parse({p.name: p for p in self.get_parameters(list(_SETTINGS))})
+        self._gates: dict[str, ChangeGate] = {}
+        self._newest: dict[str, SemanticEmbedding] = {}
+
+    def configure(self) -> None:
+        self._publisher = self.create_lifecycle_publisher(SemanticShift, "shift", RESULTS)
+        self._subscription = self.create_subscription(
+            SemanticEmbedding, "embedding", self._receive, RESULTS
+        )
+        self._service = self.create_service(TriggerService, "request_shift", self._request)
+
+    def activate(self) -> None:
+        self._gates.clear()
+        self._newest.clear()
+
+    def cleanup(self) -> None:
+        self.destroy_publisher(self._publisher)
+        self.destroy_subscription(self._subscription)
+        self.destroy_service(self._service)
+
+    def details(self) -> Mapping[str, str]:
+        return {f"score of {q!r}": f"{gate.score:.3f}" for q, gate in list(self._gates.items())}
+
+    def _receive(self, message: SemanticEmbedding) -> None:
+        if not self.active:
+            return
+        self.statistics.count("embeddings")
+        known = self._newest.get(message.query)
+        if known is not None and known.model_id != message.model_id:
+            # Embeddings of two models cannot be compared.
+            self._gates.pop(message.query)
+        gate = self._gates.setdefault(message.query, ChangeGate(self._config))
+        try:
+            stamp = to_nanoseconds(message.header.stamp)
+            shift = gate.update(stamp, np.frombuffer(message.data, dtype=np.float32))
+        except InputError as error:
+            self.bad_input("embedding", error)
+            return
+        self._newest[message.query] = message
+        if shift is not None:
+            self._publish(shift, message)
+
+    def _publish(self, shift: Shift, newest: SemanticEmbedding) -> None:
+        self.statistics.count("shifts")
+        self._publisher.publish(to_shift(shift, newest))
+
+    def _request(
+        self, request: TriggerService.Request, response: TriggerService.Response
+    ) -> TriggerService.Response:
+        shifts = [(gate.request(), self._newest.get(q)) for q, gate in self._gates.items()]
+        sent = [(shift, newest) for shift, newest in shifts if shift and newest]
+        response.success = self.active and bool(sent)
+        response.message = "" if response.success else "no embedding has come yet"
+        if self.active:
+            for shift, newest in sent:
+                self._publish(shift, newest)
+        return response
+
+    def _change(self, wanted: dict[str, Any]) -> Callable[[], None]:
+        config = self._parse(wanted)
+
+        def apply() -> None:
+            self._config = config
+            for gate in self._gates.values():
+                gate.config = config
+
+        return apply
+
+    @staticmethod
+    def _parse(wanted: dict[str, Any]) -> GateConfig:
+        return GateConfig(**{name: wanted[name].value for name in _SETTINGS})
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node."""
+    run([Gate], args, threads=1)

@@ -1,0 +1,14 @@
+"""All nodes in one process, with one copy of the weights."""
+
+from __future__ import annotations
+
+from vljepa_ros.nodes.decoder import Decoder
+from vljepa_ros.nodes.embedder import Embedder
+from vljepa_ros.nodes.gate import Gate
+from vljepa_ros.nodes.lifecycle import run
+from vljepa_ros.nodes.vqa import Vqa
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the nodes."""
+    run([Embedder, Gate, Decoder, Vqa], args)

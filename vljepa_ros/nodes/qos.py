@@ -1,0 +1,21 @@
+"""Quality-of-service profiles, by what they are for."""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+# Results: none may be lost, and a slow reader must not hold up the camera.
+RESULTS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
+)
+
+# Facts that do not change: whoever comes late still gets them.
+LATCHED = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST,
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+
+
+def newest_only(reliability: ReliabilityPolicy) -> QoSProfile:
+    """For images: one place, so that an old frame never waits before a newer one."""
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability)
