@@ -124,15 +124,15 @@ def test_metadata_is_that_of_a_rosbag2(run: tuple[Path, str]) -> None:
     assert summary.statistics.message_start_time == bag["starting_time"]["nanoseconds_since_epoch"]
 
 
-def test_pipeline_that_dies_is_an_error_with_its_log(tmp_path: Path) -> None:
+def test_pipeline_that_cannot_start_is_an_error_with_its_log(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4")
     result = run_demo(
         *("--video", str(tmp_path / "clip.mp4"), "--out", str(tmp_path / "out")),
         *("--model", str(tmp_path / "no weights here")),
     )
     assert result.returncode == 1
-    assert "The pipeline ended by itself" in result.stdout
-    assert "The end of" in result.stdout
+    assert "Not active" in result.stdout
+    assert "no weights here" in result.stdout
 
 
 def test_video_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -127,10 +127,7 @@ class _Director:
 
     def direct(self, player: ImagePlayer, questions: list[Question]) -> None:
         """Do all of it; raises DemoError when the pipeline fails."""
-        if not self._wait(self._client.ready, _STARTUP, "starting the pipeline"):
-            raise DemoError(
-                f"The pipeline was not ready after {_STARTUP:.0f} s.\n{self._pipeline.tail()}"
-            )
+        self._start()
         player.start()
         for question in (q for q in questions if q.at is not None):
             self._play(player, question.at)
@@ -148,6 +145,19 @@ class _Director:
         if not self._wait(lambda: not self._client.is_open(question), _ANSWER, "asking"):
             late = f"no answer within {_ANSWER:.0f} s"
             self._story.answers.append(Answer(self._story.elapsed, question.text, late, None))
+
+    def _start(self) -> None:
+        """Wait until the pipeline is ready."""
+        client = self._client
+        up = self._wait(
+            lambda: client.ready() or bool(client.fault()), _STARTUP, "starting the pipeline"
+        )
+        if fault := client.fault():
+            raise DemoError(f"{fault}\n{self._pipeline.tail()}")
+        if not up:
+            raise DemoError(
+                f"The pipeline was not ready after {_STARTUP:.0f} s.\n{self._pipeline.tail()}"
+            )
 
     def _play(self, player: ImagePlayer, until: float | None) -> None:
         """Let the player go on until this time of the stream, or its end."""

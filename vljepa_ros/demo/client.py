@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
@@ -31,6 +33,7 @@ OUTPUTS = {
     "description": Description,
     "labels": LabelScores,
 }
+_NODES = ("embedder", "gate", "decoder", "vqa")
 _GATE_SETTINGS = (
     "threshold",
     "hysteresis",
@@ -47,7 +50,8 @@ class PipelineClient:
     Subscribes (all reliable, as raw CDR, which goes to the recording untouched):
         model_info (latched), embedding, shift, description, labels.
     Calls:
-        ask; gate/get_parameters once, to draw the score that the gate itself computes.
+        ask; gate/get_parameters once, to draw the score that the gate itself computes;
+        <node>/get_state once of each node, to learn early that one could not be configured.
 
     With several queries the story follows that of the first embedding; all are recorded.
     """
@@ -80,6 +84,10 @@ class PipelineClient:
         self._ask: Any = node.create_client(Ask, "ask")
         self._parameters = AsyncParameterClient(node, "gate")
         self._settings: Future[Any] | None = None
+        self._state_clients: dict[str, Any] = {
+            name: node.create_client(GetState, f"{name}/get_state") for name in _NODES
+        }
+        self._states: dict[str, Future[Any]] = {}
 
     def ready(self) -> bool:
         """Say whether all parts of the pipeline are up; call it until they are."""
@@ -93,10 +101,33 @@ class PipelineClient:
             self._story.threshold = self._gate.config.threshold
         return (
             self._gate is not None
+            and self._inactive() == []
             and bool(self._story.model)
             and self._ask.service_is_ready()
             and self._node.count_subscribers("image") > 0
         )
+
+    def fault(self) -> str:
+        """Say which node did not become active; empty while all is well."""
+        names = self._inactive() or []
+        return f"Not active, for a reason that its log gives: {', '.join(names)}." if names else ""
+
+    def _inactive(self) -> list[str] | None:
+        """Return the nodes that could not be started; None until all have answered.
+
+        The pipeline answers only when it has tried to start them all.
+        """
+        for name, client in self._state_clients.items():
+            if name not in self._states and client.service_is_ready():
+                self._states[name] = client.call_async(GetState.Request())
+        if len(self._states) < len(_NODES) or not all(f.done() for f in self._states.values()):
+            return None
+        states: dict[str, Any] = {name: done.result() for name, done in self._states.items()}
+        return [
+            name
+            for name, state in states.items()
+            if state.current_state.id != State.PRIMARY_STATE_ACTIVE
+        ]
 
     def ask(self, question: Question) -> None:
         """Send a question; the answer goes into the story when it comes."""

@@ -87,7 +87,7 @@ class PlainDisplay:
         for answer in story.answers[self._answers :]:
             self._answers += 1
             self._print(f"{clock(answer.at)}  ? {answer.question}  {_reply(answer)}")
-        if story.elapsed >= self._next_status:
+        if story.frames_sent and story.elapsed >= self._next_status:
             self._next_status = story.elapsed + _PLAIN_PERIOD
             self._print(
                 f"{clock(story.elapsed)}  [{story.frames_sent} frames, "

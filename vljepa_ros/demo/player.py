@@ -27,7 +27,7 @@ class ImagePlayer(threading.Thread):
 
     Args:
         node: publishes the images.
-        video: is closed at the end.
+        video: is closed by stop().
         story: gets the times and small pictures.
         seconds: stop after this time of the stream; None plays the whole video.
     """
@@ -52,12 +52,13 @@ class ImagePlayer(threading.Thread):
             message.header.frame_id = FRAME_ID
             self._note(picture, now.nanoseconds)
             self._publisher.publish(message)
-        self._video.close()
 
     def stop(self) -> None:
-        """End early, and wait for the image under way."""
+        """End, early if need be; harmless before the start. Closes the video."""
         self._stop_wanted.set()
-        self.join()
+        if self.is_alive():
+            self.join()
+        self._video.close()
 
     def _note(self, picture: Picture, stamp: int) -> None:
         story = self._story
