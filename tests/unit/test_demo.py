@@ -122,7 +122,7 @@ def test_without_a_terminal_each_sentence_and_answer_is_one_line() -> None:
     lines = output.getvalue().splitlines()
     assert sum("The mug moves." in line for line in lines) == 4
     assert sum("Is the lamp on?  yes  (0.90)" in line for line in lines) == 1
-    assert not any("0 frames" in line for line in lines)
+    assert not any("[0 frames" in line for line in lines)
     assert sum("Why?  no answer: no images yet" in line for line in lines) == 1
 
 

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return Demo(options, console).run()
     except VljepaError as error:
-        console.print(f"The demo failed. {error}", style="red", markup=False, highlight=False)
+        console.print(f"The demo failed. {error}", style="red", markup=False, soft_wrap=True)
         return 1
 
 
