@@ -48,8 +48,12 @@ def event_in(facts: Facts, first: int, last: int) -> Facts | None:
 
 def name_of(facts: Facts, number: int) -> str:
     """ "red mug", or "strawberry" where no colour is known."""
-    thing = facts["objects"][number]
+    thing = _thing(facts, number)
     return f"{thing['color']} {thing['name']}" if thing["color"] else str(thing["name"])
+
+
+def _thing(facts: Facts, number: int) -> Facts:
+    return next(o for o in facts["objects"] if o["id"] == number)  # type: ignore[no-any-return]
 
 
 def with_article(name: str) -> str:
@@ -66,8 +70,7 @@ def _caption(facts: Facts, first: int, last: int, rng: Random) -> Sample:
         return Sample("caption", query, event.answers, event.meaning)
     source = facts["source"]
     state = state_at(facts, last)
-    names = [name_of(facts, v["id"]) for v in state["visible"]]
-    rng.shuffle(names)
+    names = sorted(name_of(facts, v["id"]) for v in state["visible"])
     lamp = state["lamp"]
     if names:
         fill = {
@@ -83,7 +86,7 @@ def _caption(facts: Facts, first: int, last: int, rng: Random) -> Sample:
             f"{a}; {phrases.LAMP_STATES[lamp][i % len(phrases.LAMP_STATES[lamp])]}"
             for i, a in enumerate(answers)
         )
-    return Sample("caption", query, answers, f"state {sorted(names)} {lamp}")
+    return Sample("caption", query, answers, f"state {names} {lamp}")
 
 
 def _event(facts: Facts, first: int, last: int, rng: Random) -> Sample:
@@ -123,7 +126,7 @@ def _what(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
 
 
 def _color(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
-    things = [facts["objects"][v["id"]] for v in state_at(facts, last)["visible"]]
+    things = [_thing(facts, v["id"]) for v in state_at(facts, last)["visible"]]
     names = [t["name"] for t in things]
     unique = [t for t in things if t["color"] and names.count(t["name"]) == 1]
     if not unique:

@@ -117,7 +117,8 @@ def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Pa
 
     def loss() -> Tensor:
         samples = [sampler.draw()[0] for _ in range(config.decoder.batch_size)]
-        targets = torch.stack([_between_wordings(vectors, s.answers) for s in samples])
+        pairs = [sampler.random.choices(s.answers, k=2) for s in samples]
+        targets = _between_wordings(vectors, pairs)
         noise = F.normalize(torch.randn_like(targets), dim=-1)
         length = torch.rand(len(targets), 1) * config.decoder_noise
         noisy = F.normalize(targets + noise * length, dim=-1)
@@ -129,10 +130,10 @@ def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Pa
     _optimise("decoder", loss, modules, optimizer, config.decoder, config.save_every, run)
 
 
-def _between_wordings(vectors: TextVectors, answers: tuple[str, ...]) -> Tensor:
-    """A random point between the wordings of an answer, where predictions lie: (D,)."""
-    weights = torch.distributions.Dirichlet(torch.full((len(answers),), 0.5)).sample()
-    return F.normalize(weights @ vectors.embed(list(answers)), dim=-1)
+def _between_wordings(vectors: TextVectors, pairs: list[list[str]]) -> Tensor:
+    """Random points between two wordings of each answer, where predictions lie: (B, D)."""
+    first, second = (vectors.embed([pair[side] for pair in pairs]) for side in (0, 1))
+    return F.normalize(torch.lerp(first, second, torch.rand(len(pairs), 1)), dim=-1)
 
 
 def _own_tokens(model: VLJEPA, texts: list[str], own: dict[int, int]) -> Tensor:
