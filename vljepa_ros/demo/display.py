@@ -72,7 +72,7 @@ class PlainDisplay:
         self._console = console
         self._sentences = 0
         self._answers = 0
-        self._next_status = 0.0
+        self._next_status = _PLAIN_PERIOD
         self._status = ""
 
     def refresh(self, status: str) -> None:
@@ -87,7 +87,7 @@ class PlainDisplay:
         for answer in story.answers[self._answers :]:
             self._answers += 1
             self._print(f"{clock(answer.at)}  ? {answer.question}  {_reply(answer)}")
-        if story.frames_sent and story.elapsed >= self._next_status:
+        if story.elapsed >= self._next_status:
             self._next_status = story.elapsed + _PLAIN_PERIOD
             self._print(
                 f"{clock(story.elapsed)}  [{story.frames_sent} frames, "
