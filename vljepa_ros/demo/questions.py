@@ -16,26 +16,26 @@ class Question:
 
 
 _ANYWHERE = (
+    Question("What do you see?"),
     Question("What is happening?"),
-    Question("What is in the picture?"),
     Question("Is anything moving?", ("yes", "no")),
 )
 
 # The questions fit what is to be seen in the last two seconds before they are asked.
 _KNOWN = {
     "tabletop": (
-        Question("What is on the table?"),
-        Question("What happened last?"),
+        Question("What do you see?"),
+        Question("How many objects are there?"),
         Question("Is the lamp on?", ("yes", "no")),
     ),
     "bikes": (
+        Question("What do you see?"),
         Question("What is happening?"),
-        Question("What is in the picture?"),
         Question("Where is this?", ("in a street", "on a table", "in a kitchen")),
     ),
     "vtest": (
+        Question("What do you see?"),
         Question("What is happening?"),
-        Question("What is in the picture?"),
         Question("What is moving?", ("people", "a robot arm", "a ball")),
     ),
 }

@@ -209,9 +209,11 @@ def _draw_score(axes: Axes, story: Story, end: float) -> None:
     for index, start in enumerate(story.shifts):
         label = "" if index else "a new segment begins"
         axes.axvline(start, color=_SAID, lw=1.2, zorder=2, label=label)
-    over = np.maximum(scores, story.threshold)
+    over = scores > story.threshold
     axes.fill_between(times, 0, scores, color="#9fb8cc", alpha=0.55, lw=0, zorder=1)
-    axes.fill_between(times, story.threshold, over, color=_ALARM, alpha=0.5, lw=0, zorder=1)
+    axes.fill_between(
+        *(times, story.threshold, scores, over, True), color=_ALARM, alpha=0.5, lw=0, zorder=1
+    )
     axes.plot(times, scores, color=_INK, lw=1.3, zorder=3, label="gate's score")
     label = f"threshold {story.threshold:g}: above it, the meaning is about to change"
     axes.axhline(story.threshold, color=_ALARM, ls="--", lw=1.2, zorder=2, label=label)
