@@ -35,7 +35,7 @@ class TrainConfig:
     y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
     decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
     seed: int = 0
-    save_every: int = field(default=200)  # steps between two checkpoints
+    save_every: int = field(default=100)  # steps between two checkpoints
 
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:

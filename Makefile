@@ -1,0 +1,49 @@
+# Everything that a developer starts. `make help` lists it.
+#
+# PYTHON makes the virtual environment; VIDEO is played by the demo.
+PYTHON ?= python3
+VIDEO ?=
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint clean FORCE
+
+ENV := .venv/installed.stamp
+BUILT := install/built.stamp
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(BUILT)  ## make the environment (.venv) and build the ROS 2 package
+
+demo: $(BUILT)  ## play a clip through the pipeline; VIDEO=file, /dev/video0, bikes or vtest
+	@. tools/env.sh && exec python -m vljepa_ros.demo $(if $(VIDEO),--video '$(VIDEO)')
+
+test: $(BUILT)  ## unit tests, ROS 2 tests, style and types
+	@failed=0; tools/test.sh || failed=1; $(MAKE) --no-print-directory lint || failed=1; \
+	exit $$failed
+
+lint: $(ENV)  ## style (ruff) and types (mypy)
+	@failed=0; for check in 'ruff check .' 'ruff format --check .' mypy; do \
+	  echo "$$check"; _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 .venv/bin/$$check || failed=1; \
+	done; exit $$failed
+
+clean:  ## remove the environment and all that was built; data, runs and recordings stay
+	rm -rf .venv build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(ENV): requirements.txt requirements-ros.txt setup.py tools/make_env.sh tools/fix_ros_wheels.py
+	PYTHON='$(PYTHON)' tools/make_env.sh
+	@touch $@
+
+# The installed package links to the sources: only new files, interfaces and build files need a
+# new build.
+$(BUILT): $(ENV) CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv) build/sources.txt
+	. tools/env.sh && colcon build --symlink-install --event-handlers console_cohesion- \
+	  --cmake-args -DBUILD_TESTING=OFF
+	@touch $@
+
+build/sources.txt: FORCE
+	@mkdir -p build
+	@find vljepa_ros config launch scripts -type f -not -path '*/.*' -not -name '*.pyc' \
+	  | LC_ALL=C sort > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@

@@ -1,0 +1,46 @@
+"""Installs the part that needs no ROS 2: model, runtime, training and the command `vljepa`.
+
+The ROS 2 package is built by colcon from CMakeLists.txt, which does not read this file.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """Return the version, whose one place is package.xml."""
+    found = re.search(r"<version>(.+?)</version>", (ROOT / "package.xml").read_text("utf-8"))
+    if found is None:
+        raise RuntimeError("package.xml has no <version>")
+    return found.group(1)
+
+
+setup(
+    name="vljepa_ros",
+    version=version(),
+    description="VL-JEPA for ROS 2: meaning of a camera stream, its shifts, words and answers",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["vljepa_ros", "vljepa_ros.*"]),
+    package_data={"vljepa_ros": ["weights/*/*", "demo/*.mp4"]},
+    install_requires=[
+        "numpy",
+        "opencv-python-headless",
+        "rosbags",
+        "rosbags-image",
+        "safetensors",
+        "tokenizers",
+        "torch>=2.4",
+        "transformers",
+    ],
+    extras_require={
+        "demo": ["matplotlib", "pyyaml", "rich"],
+        "train": ["mujoco", "pyyaml", "rich"],
+        "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest"],
+    },
+    entry_points={"console_scripts": ["vljepa = vljepa_ros.cli:main"]},
+)

