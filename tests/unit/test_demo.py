@@ -2,8 +2,10 @@
 
 import io
 import itertools
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from vljepa_ros.demo.story import Answer, Sentence, Story, clock
 from vljepa_ros.demo.timeline import badge_rows, draw_timeline
 from vljepa_ros.demo.video import Video, find_video
 from vljepa_ros.errors import InputError
+from vljepa_ros.training.language import event_in, state_at
 
 SECOND = 1_000_000_000
 
@@ -75,6 +78,20 @@ def test_known_videos_have_three_questions_at_the_end_one_with_candidates() -> N
         last = [question for question in questions_for(name) if question.at is None]
         assert len(last) == 3
         assert sum(bool(question.candidates) for question in last) == 1
+
+
+def test_questions_during_the_clip_come_while_their_answer_is_to_be_seen() -> None:
+    facts = json.loads(Path(find_video("tabletop")[1]).with_suffix(".json").read_text())
+    happened, holding = [q.at for q in questions_for("tabletop") if q.at is not None]
+    window = 1.5  # s
+    event = event_in(facts, frame_at(facts, happened - window), frame_at(facts, happened))
+    assert event is not None and event["type"] == "lamp_off"
+    for at in (holding - window, holding + 0.5):
+        assert state_at(facts, frame_at(facts, at))["arm"] == "holding"
+
+
+def frame_at(facts: dict[str, Any], seconds: float) -> int:
+    return round(seconds / float(facts["frame_period"]))
 
 
 def test_own_questions_replace_those_at_the_end() -> None:

@@ -26,6 +26,7 @@ from vljepa_ros.demo.story import Answer, Story
 from vljepa_ros.demo.timeline import draw_timeline
 from vljepa_ros.demo.video import Video, find_video
 from vljepa_ros.errors import VljepaError
+from vljepa_ros.nodes.transport import receive_large_images
 
 NAMESPACE = "/vljepa_demo"
 
@@ -74,6 +75,7 @@ class Demo:
     def run(self) -> int:
         """Start everything, play, ask, and leave the results in the folder."""
         with ExitStack() as stack:
+            receive_large_images()
             rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
             stack.callback(rclpy.shutdown)
             node = Node("demo", namespace=NAMESPACE)
@@ -85,7 +87,8 @@ class Demo:
                 node.resolve_topic_name(topic): kind.__name__ for topic, kind in OUTPUTS.items()
             }
             latched = frozenset({node.resolve_topic_name("model_info")})
-            recorder = stack.enter_context(Recorder(self._out / "rosbag", topics, latched))
+            recorder = Recorder(self._out / "rosbag", topics, latched)
+            stack.callback(recorder.close)
             client = PipelineClient(node, self._story, recorder)
             executor = SingleThreadedExecutor()
             executor.add_node(node)

@@ -83,7 +83,7 @@ class PlainDisplay:
             self._print(status)
         for sentence in story.sentences[self._sentences :]:
             self._sentences += 1
-            self._print(f"{clock(sentence.start)}  {sentence.text}  ({sentence.confidence:.2f})")
+            self._print(f"{clock(sentence.spoken)}  {sentence.text}  ({sentence.confidence:.2f})")
         for answer in story.answers[self._answers :]:
             self._answers += 1
             self._print(f"{clock(answer.at)}  ? {answer.question}  {_reply(answer)}")
@@ -175,7 +175,7 @@ def _table(rows: list[tuple[Text, Text, Text]]) -> Table:
 
 def _sentence_row(sentence: Sentence, newest: bool) -> tuple[Text, Text, Text]:
     text = Text(sentence.text, style="bold" if newest else "")
-    return Text(clock(sentence.start)), text, _confidence(sentence.confidence)
+    return Text(clock(sentence.spoken)), text, _confidence(sentence.confidence)
 
 
 def _answer_row(answer: Answer) -> tuple[Text, Text, Text]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from ament_index_python.packages import get_package_share_directory
 from rosbags.interfaces import (
@@ -64,19 +63,6 @@ class Recorder:
             self._writer.close()
         else:
             self._writer.abort()
-
-    def __enter__(self) -> "Recorder":
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close: what was recorded before an error is worth keeping."""
-        self.close()
 
 
 def _typestore() -> Typestore:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -168,10 +169,8 @@ def _answers(story: Story) -> list[_Note]:
 
 
 def _summary(story: Story) -> str:
-    parts = [
-        f"{story.elapsed:.0f} s, {story.frames_sent} images, {story.embeddings} embeddings; "
-        f"decodes: {len(story.sentences)}"
-    ]
+    counts = f"{story.frames_sent} images, {story.embeddings} embeddings"
+    parts = [f"{story.elapsed:.0f} s, {counts}; decodes: {len(story.sentences)}"]
     if story.saving is not None:
         parts.append(f"decoding every embedding would have taken {story.saving:.1f} times as many")
     return ", ".join([*parts, story.model] if story.model else parts)
@@ -204,7 +203,7 @@ def _draw_score(axes: Axes, story: Story, end: float) -> None:
     times = np.array([time for time, _ in story.scores])
     scores = np.array([score for _, score in story.scores])
     bounds = [0.0, *story.shifts, end]
-    for index, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for index, (start, stop) in enumerate(pairwise(bounds)):
         axes.axvspan(start, stop, color="#eef2f5" if index % 2 else "#ffffff", lw=0, zorder=0)
     for index, start in enumerate(story.shifts):
         label = "" if index else "a new segment begins"
