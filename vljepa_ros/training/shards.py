@@ -58,7 +58,7 @@ class ShardWriter:
         self.path = path
         self._part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._tar = tarfile.open(self._part, "w", format=tarfile.USTAR_FORMAT)
+        self._tar = tarfile.TarFile.open(self._part, "w", format=tarfile.USTAR_FORMAT)
 
     def add(self, key: str, facts: dict[str, Any], frames: Sequence[bytes]) -> None:
         """Add an episode. `key` has no dot; `frames` are JPEG bytes, `facts["frames"]` of them."""

@@ -1,4 +1,4 @@
-"""Inverse kinematics of the scripted arm: a turning base, two links, a gripper that points down."""
+"""Inverse kinematics of the arm: a turning base, two links, a gripper that points down."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,8 @@
-"""Draws whole episodes at random: a room, what stands in it, and what happens one after another."""
+"""Draws whole episodes at random: a room, what stands in it, and what happens in turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,24 +69,24 @@ def _arm_steps(script: Script) -> list[Step]:
     state, target = script.state, script.state.target
     if state.arm == "away":
         near = script.within_reach()
-        return [
-            Step("approach", 2.2 / len(near), lambda i=i: script.approach(i)) for i in near
-        ] + [Step("push", 3.6 / len(near), lambda i=i: script.push(i)) for i in near]
+        return [Step("approach", 2.2 / len(near), partial(script.approach, i)) for i in near] + [
+            Step("push", 3.6 / len(near), partial(script.push, i)) for i in near
+        ]
     if target is None:
         return []
     last = script.events[-1].type
     if state.arm == "near":
         steps = [Step("retract", 20 if last == "push" else 2, script.retract)]
         if last != "push":
-            steps.append(Step("grasp", 16, lambda: script.grasp(target)))
+            steps.append(Step("grasp", 16, partial(script.grasp, target)))
         return steps
     if script.poses[target].spot[2] < 0.1:
         if any(event.type == "lift" for event in script.events[-2:]) or last in ("place", "stack"):
             return [Step("retract", 30, script.retract)]
-        return [Step("lift", 25, lambda: script.lift(target))]
-    steps = [Step("place", 20, lambda: script.place(target))]
+        return [Step("lift", 25, partial(script.lift, target))]
+    steps = [Step("place", 20, partial(script.place, target))]
     for onto in _supports(script, target):
-        steps.append(Step("put_onto", 14, lambda onto=onto: script.put_onto(target, onto)))
+        steps.append(Step("put_onto", 14, partial(script.put_onto, target, onto)))
     return steps
 
 
@@ -114,19 +115,17 @@ def steps(script: Script) -> list[Step]:
     free = script.free_to_move()
     found = _arm_steps(script)
     if len(state.ids()) < 4:
-        found += [Step("appear", 1.6 / len(absent), lambda i=i: script.appear(i)) for i in absent]
+        found += [Step("appear", 1.6 / len(absent), partial(script.appear, i)) for i in absent]
     for i in free:
-        found.append(Step("remove", 0.9 / len(free), lambda i=i: script.remove(i)))
-        found.append(Step("move", 1.2 / len(free), lambda i=i: script.move(i)))
+        found.append(Step("remove", 0.9 / len(free), partial(script.remove, i)))
+        found.append(Step("move", 1.2 / len(free), partial(script.move, i)))
         if i in script.others(-1):
             pairs = _supports(script, i)
-            found += [
-                Step("stack", 0.7 / len(free), lambda i=i, o=o: script.stack(i, o)) for o in pairs
-            ]
+            found += [Step("stack", 0.7 / len(free), partial(script.stack, i, o)) for o in pairs]
     for part in PARTS:
         if getattr(state, part) is not None:
             weight = 1.8 if part == "lamp" else 1.5
-            found.append(Step("switch", weight, lambda part=part: script.switch(part)))
+            found.append(Step("switch", weight, partial(script.switch, part)))
     return found
 
 

@@ -117,5 +117,6 @@ def robot_arm(layout: Layout) -> str:
         f"{cylinder(0.062, 0.05, SHOULDER - 0.03, shell)}"
         f'<body pos="0 0 {SHOULDER}"><joint type="hinge" axis="0 0 1"/>'
         f"<body>{hinge}{link(UPPER, 0.046, shell)}"
-        f'<body pos="{UPPER} 0 0">{hinge}{link(FORE, 0.038, shell)}{hand}</body></body></body></body>'
+        f'<body pos="{UPPER} 0 0">{hinge}{link(FORE, 0.038, shell)}{hand}</body>'
+        "</body></body></body>"
     )

@@ -68,7 +68,7 @@ class Motion:
         return self.done(Event("approach", index, start, self.now))
 
     def yaw(self, index: int) -> float:
-        """A turn at random, rad: a mug's handle stays to a side, a standing book faces the camera."""
+        """A turn at random, rad, that leaves a mug's handle and a book's cover in sight."""
         name = self.layout.things[index].name
         turn = float(self.rng.uniform(-0.45, 0.45))
         flip = np.pi if name == "mug" and self.rng.random() < 0.5 else 0.0
@@ -99,7 +99,7 @@ class Motion:
 
     def on_top(self, onto: int) -> Array:
         """Foot (3,) of something that stands on object `onto`."""
-        spot = self.poses[onto].spot.copy()
+        spot: Array = self.poses[onto].spot.copy()
         # What stands on a plate stands in its hollow.
         hollow = 0.4 if self.layout.things[onto].name == "plate" else 1.0
         spot[2] += hollow * self.layout.things[onto].height

@@ -21,9 +21,9 @@ def in_view(layout: Layout, thing: Thing, spot: Array) -> bool:
         edge = spot + np.array([*(side * thing.half_width * camera.table_right()), 0.0])
         low = camera.project(edge - [0, thing.half_width, 0])
         high = camera.project(edge + [0, 0, thing.height])
-        if not (0.02 < min(low[0], high[0]) and max(low[0], high[0]) < 0.98):
+        if not (min(low[0], high[0]) > 0.02 and max(low[0], high[0]) < 0.98):
             return False
-        if not (0.03 < high[1] and low[1] < 0.97):
+        if not (high[1] > 0.03 and low[1] < 0.97):
             return False
     return True
 
@@ -43,7 +43,7 @@ def apart(layout: Layout, one: Thing, spot: Array, two: Thing, other: Array) -> 
     u, _, depth = camera.project(spot)
     v, _, _ = camera.project(other)
     scale = 1 / (2 * np.tan(camera.fovy / 2) * depth * camera.aspect)
-    return abs(u - v) > 0.75 * scale * (one.half_width + two.half_width)
+    return bool(abs(u - v) > 0.75 * scale * (one.half_width + two.half_width))
 
 
 def free_of_furniture(layout: Layout, thing: Thing, spot: Array) -> bool:
@@ -99,7 +99,7 @@ def slide_end(
     others: dict[int, Array],
     rng: np.random.Generator,
 ) -> Array | None:
-    """Where object `index` ends that slides right (`sign` 1) or left (-1) in the image, or None."""
+    """Where object `index` ends that slides right (`sign` 1) or left (-1), or None."""
     along = np.array([*layout.room.camera.table_right(), 0.0]) * sign
     thing = layout.things[index]
     for _ in range(8):

@@ -105,7 +105,7 @@ def draw_episode(
         for time in times:
             image = stage.draw(timeline.at(time), time)
             grain = rng.normal(0, layout.room.noise, (height // 2, width // 2, 1))
-            grain = grain.astype(np.float32).repeat(2, 0).repeat(2, 1)
+            grain = grain.repeat(2, 0).repeat(2, 1)
             yield np.clip(image + grain, 0, 255).astype(np.uint8)
     finally:
         stage.close()

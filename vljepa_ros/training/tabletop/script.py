@@ -1,6 +1,7 @@
 """The steps that a scene can take: each plans one thing that happens, its motion and its facts."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -46,10 +47,14 @@ class Script(Motion):
         self.timeline.objects[index].move(0.0, 0.0, self.value(index, 1.0))
         self.states = [(0.0, self.state)]
 
+    def _set_part(self, part: str, value: str) -> None:
+        changes: dict[str, Any] = {part: value}
+        self.state = replace(self.state, **changes)
+
     def set_up_part(self, part: str) -> None:
         """Begin with the "drawer" or "lid" open, or the "lamp" on."""
         getattr(self.timeline, part).move(0.0, 0.0, [1.0])
-        self.state = replace(self.state, **{part: "on" if part == "lamp" else "open"})
+        self._set_part(part, "on" if part == "lamp" else "open")
         self.states = [(0.0, self.state)]
 
     def appear(self, index: int) -> bool:
@@ -104,7 +109,7 @@ class Script(Motion):
         if part != "lamp":
             self.now += float(self.rng.uniform(0.8, 1.3))
         track.move(start, self.now, [float(after in ("on", "open"))])
-        self.state = replace(self.state, **{part: after})
+        self._set_part(part, after)
         word = "close" if after == "closed" else after
         return self.done(Event(f"{part}_{word}", None, start, self.now))
 
