@@ -11,6 +11,11 @@ Array = NDArray[np.float64]
 PLACES = ("left", "middle", "right")
 
 
+def raised(point: Array, height: float) -> Array:
+    """`point` (3,) moved up by `height` m."""
+    return point + np.array([0.0, 0.0, height])
+
+
 @dataclass(frozen=True)
 class Camera:
     """Where the camera is and what it looks at."""

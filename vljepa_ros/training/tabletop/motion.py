@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.training.tabletop import placing
 from vljepa_ros.training.tabletop.arm import OPEN_MAX
+from vljepa_ros.training.tabletop.camera import raised
 from vljepa_ros.training.tabletop.facts import Event, Seen, State
 from vljepa_ros.training.tabletop.layout import Layout
 from vljepa_ros.training.tabletop.timeline import Timeline, Track
@@ -111,7 +112,7 @@ class Motion:
         depth = min(0.05, thing.height * 0.6)
         if thing.name == "ball":
             depth = thing.height * 0.5
-        point = pose.spot + [0, 0, thing.height - depth]
+        point = raised(pose.spot, thing.height - depth)
         if thing.name == "plate":  # held by its rim
             point[0] += thing.half_width * 0.93
         return point

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.training.tabletop import arm
+from vljepa_ros.training.tabletop.camera import raised
 from vljepa_ros.training.tabletop.layout import CLEAR_OF_FURNITURE, Layout, Thing
 
 Array = NDArray[np.float64]
@@ -20,7 +21,7 @@ def in_view(layout: Layout, thing: Thing, spot: Array) -> bool:
     for side in (-1, 1):
         edge = spot + np.array([*(side * thing.half_width * camera.table_right()), 0.0])
         low = camera.project(edge - [0, thing.half_width, 0])
-        high = camera.project(edge + [0, 0, thing.height])
+        high = camera.project(raised(edge, thing.height))
         if not (min(low[0], high[0]) > 0.02 and max(low[0], high[0]) < 0.98):
             return False
         if not (high[1] > 0.03 and low[1] < 0.97):

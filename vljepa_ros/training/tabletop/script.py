@@ -7,6 +7,7 @@ import numpy as np
 
 from vljepa_ros.training.tabletop import placing
 from vljepa_ros.training.tabletop.arm import OPEN_MAX
+from vljepa_ros.training.tabletop.camera import raised
 from vljepa_ros.training.tabletop.facts import Event
 from vljepa_ros.training.tabletop.motion import FINGER_ROOM, Motion, Pose
 
@@ -136,7 +137,7 @@ class Script(Motion):
             if not placing.reachable(self.layout, beside):
                 continue
             start, arm = self.now, self.timeline.arm
-            above = beside + [0, 0, thing.height + 0.08]
+            above = raised(beside, thing.height + 0.08)
             arm.move(start, start + 0.8, [*above, 0.0])
             self.now += 1.15
             arm.move(start + 0.8, self.now, [*beside, 0.0])
@@ -167,7 +168,7 @@ class Script(Motion):
         start = self.now
         self.now += 0.8
         pose = self.poses[index]
-        high = Pose(pose.spot + [0, 0, LIFT], pose.yaw)
+        high = Pose(raised(pose.spot, LIFT), pose.yaw)
         self.go(index, [(start, self.now, high.spot)], with_arm=True)
         self.stand(index, high, None)
         return self.done(Event("lift", index, start, self.now))
