@@ -36,10 +36,10 @@ $(ENV): requirements.txt requirements-ros.txt setup.py tools/make_env.sh tools/f
 	@touch $@
 
 # The installed package links to the sources: only new files, interfaces and build files need a
-# new build.
+# new build. Without MAKEFLAGS, colcon has the compiler wait while the machine is busy.
 $(BUILT): $(ENV) CMakeLists.txt package.xml $(wildcard msg/*.msg srv/*.srv) build/sources.txt
-	. tools/env.sh && colcon build --symlink-install --event-handlers console_cohesion- \
-	  --cmake-args -DBUILD_TESTING=OFF
+	. tools/env.sh && MAKEFLAGS=-j$$(nproc) colcon build --symlink-install \
+	  --event-handlers console_cohesion- --cmake-args -DBUILD_TESTING=OFF
 	@touch $@
 
 build/sources.txt: FORCE
