@@ -7,7 +7,7 @@ not safetensors: it is opened only if its SHA-256 is the pinned one, and with `w
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def minilm_tokenizer_file() -> Path:
     return _verified(*_TOKENIZER)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _verified(package: str, file: str, sha256: str) -> Path:
     spec = find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:

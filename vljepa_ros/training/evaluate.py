@@ -21,8 +21,6 @@ from vljepa_ros.training.language import Sample, make_sample, name_of, with_arti
 Draw = tuple[Sample, Episode, list[int]]
 
 _POOL = 100  # texts that a window's own is searched among
-_POOLS = 5
-_TRIALS = 400
 _WAYS = 10  # labels of a classification
 _STREAM_QUERY = "What is happening?"
 _SHARES = ("value", "chance")
@@ -56,10 +54,14 @@ class Evaluation:
         data: folder that `vljepa data` filled.
         split: "val" or "test".
         seed: of the drawn windows; the same seed asks the same questions.
+        trials: questions of each kind.
     """
 
-    def __init__(self, engine: Engine, data: Path, split: str, seed: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, data: Path, split: str, seed: int = 0, trials: int = 400
+    ) -> None:
         self.engine = engine
+        self.count = trials
         self.seed = seed
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
         loaded = {s: load_episodes(data, (s,), split) for s in ("tabletop", "composites")}
@@ -78,7 +80,7 @@ class Evaluation:
     def retrieval(self, source: str, episodes: Sequence[Episode]) -> Metric:
         """Text-to-video recall@1: the window that a caption belongs to, among 100."""
         hits = trials = 0
-        for pool in range(_POOLS):
+        for pool in range(max(1, self.count // _POOL)):
             drawn = self._distinct(episodes, "caption", _POOL, self.seed + pool)
             videos = np.concatenate([self._predict(draw) for draw in drawn])
             texts = self.engine.encode_text([sample.answers[0] for sample, _, _ in drawn])
@@ -89,13 +91,13 @@ class Evaluation:
     def classification(self, source: str, episodes: Sequence[Episode]) -> Metric:
         """Open-vocabulary classification of one object among ten names of the split."""
         names = {name_of(e.facts, o["id"]) for e in episodes for o in e.facts["objects"]}
-        drawn = self._draw(episodes, "what", _TRIALS, self.seed)
+        drawn = self._draw(episodes, "what", self.count, self.seed)
         labels = sorted(with_article(name) for name in names)
         return self._choose(f"{source}: {_WAYS}-way classification", drawn, labels)
 
     def event_choice(self, source: str, episodes: Sequence[Episode]) -> Metric:
         """What happened, among ten event sentences of the split."""
-        drawn = self._draw(episodes, "event", _TRIALS, self.seed)
+        drawn = self._draw(episodes, "event", self.count, self.seed)
         sentences = sorted({sample.answers[0] for sample, _, _ in drawn})
         return self._choose(f"{source}: {_WAYS}-way event", drawn, sentences)
 
@@ -105,7 +107,7 @@ class Evaluation:
         for kind in CHOICE_KINDS:
             if not _is_asked(episodes, kind):
                 continue
-            drawn = self._draw(episodes, kind, _TRIALS, self.seed)
+            drawn = self._draw(episodes, kind, self.count, self.seed)
             right = 0
             for draw in drawn:
                 sample = draw[0]

@@ -168,13 +168,15 @@ def _exists(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
     if not truth:
         name = _absent(facts, names, rng)
     place = rng.choice(("there", phrases.IN_VIEW[facts["source"]], "to be seen"))
-    order = f"Is there {with_article(name)}" if place == "there" else f"Is {with_article(name)} {place}"
-    return _yes_no("exists", f"{order}?", truth)
+    thing = with_article(name)
+    query = f"Is there {thing}?" if place == "there" else f"Is {thing} {place}?"
+    return _yes_no("exists", query, truth)
 
 
 def _absent(facts: Facts, present: list[str], rng: Random) -> str:
     """A thing that is not there: half the time one that differs in one attribute."""
-    colored = [n.split(" ", 1) for n in present if n.split(" ", 1)[0] in phrases.COLORS]
+    # An orange is a thing as well as a color.
+    colored = [n.split(" ", 1) for n in present if n.split(" ")[0] in phrases.COLORS and " " in n]
     pool: list[str] = []
     if colored and rng.random() < 0.5:
         _, noun = rng.choice(colored)

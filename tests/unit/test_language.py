@@ -1,0 +1,94 @@
+"""Texts made from facts: true of the window, consistent, never a negative of themselves."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from vljepa_ros.training.language import KINDS, event_in, make_sample, with_article
+
+FACTS: dict[str, Any] = {
+    "source": "tabletop",
+    "frame_period": 0.25,
+    "frames": 30,
+    "objects": [
+        {"id": 3, "name": "mug", "color": "red"},
+        {"id": 7, "name": "orange", "color": None},
+    ],
+    "states": [
+        {"start": 0, "visible": [{"id": 3, "place": "left", "on": None}], "lamp": "on",
+         "drawer": "closed", "lid": None, "arm": "away", "target": None},
+        {"start": 12, "visible": [{"id": 3, "place": "left", "on": None},
+                                  {"id": 7, "place": "right", "on": None}], "lamp": "on",
+         "drawer": "closed", "lid": None, "arm": "away", "target": None},
+        {"start": 20, "visible": [{"id": 3, "place": "left", "on": None},
+                                  {"id": 7, "place": "right", "on": None}], "lamp": "off",
+         "drawer": "closed", "lid": None, "arm": "away", "target": None},
+    ],
+    "events": [
+        {"type": "appear", "object": 7, "start": 11, "end": 12, "direction": None, "onto": None},
+        {"type": "lamp_off", "object": None, "start": 20, "end": 20, "direction": None,
+         "onto": None},
+    ],
+}  # fmt: skip
+
+
+def _ask(kind: str, first: int, last: int, seed: int = 0) -> Any:
+    return make_sample(FACTS, first, last, kind, Random(seed))
+
+
+def test_an_event_is_seen_only_while_the_window_shows_it() -> None:
+    assert event_in(FACTS, 0, 6) is None
+    shown = event_in(FACTS, 6, 12)
+    assert shown is not None
+    assert shown["type"] == "appear"
+    assert event_in(FACTS, 12, 18) is None
+
+
+def test_event_sentences_name_what_happened() -> None:
+    assert "an orange appears on the table" in _ask("event", 6, 12).answers
+    assert "the lamp goes off" in _ask("event", 16, 22).answers
+    assert _ask("event", 0, 6).answers[0] == "nothing is happening"
+
+
+def test_a_caption_tells_the_event_or_else_the_state() -> None:
+    assert _ask("caption", 6, 12).meaning == _ask("event", 6, 12).meaning
+    quiet = _ask("caption", 13, 19)
+    assert quiet.answers[0] == "there are an orange and a red mug on the table; the lamp is on"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_yes_and_no_are_true(seed: int) -> None:
+    lamp = _ask("lamp", 24, 29, seed)
+    assert lamp.meaning == ("yes" if "off" in lamp.query else "no")
+    exists = _ask("exists", 0, 6, seed)
+    assert exists.meaning == ("yes" if "red mug" in exists.query else "no")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("seed", range(10))
+def test_every_sample_is_complete(kind: str, seed: int) -> None:
+    for last in range(30):
+        sample = _ask(kind, max(0, last - 6), last, seed)
+        if sample is None:
+            continue
+        assert sample.kind == kind
+        assert sample.query
+        assert all(sample.answers)
+        assert "{" not in "".join(sample.answers)
+        assert not sample.choices or sample.answers[0] in sample.choices
+
+
+def test_questions_that_make_no_sense_are_not_asked() -> None:
+    facts = {**FACTS, "states": [{**FACTS["states"][0], "lamp": None, "drawer": None}]}
+    assert make_sample(facts, 0, 6, "lamp", Random(0)) is None
+    assert make_sample(facts, 0, 6, "furniture", Random(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("red mug", "a red mug"), ("orange", "an orange"), ("grapes", "grapes")]
+)
+def test_articles(name: str, expected: str) -> None:
+    assert with_article(name) == expected
