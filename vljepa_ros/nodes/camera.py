@@ -11,11 +11,15 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.nodes.lifecycle import ManagedNode
-from vljepa_ros.nodes.parameters import declare
+from vljepa_ros.nodes.parameters import choice, declare
 from vljepa_ros.nodes.qos import newest_only
+from vljepa_ros.nodes.transport import remedy
 
 _CHECK_PERIOD = 0.5  # s
+_REPORT_PERIOD = 10.0  # s between two logs of the same silence
+_TRANSPORTS = ("raw", "compressed")
 _RELIABILITY = {
+    "auto": None,
     "reliable": ReliabilityPolicy.RELIABLE,
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
 }
@@ -23,28 +27,12 @@ _RELIABILITY = {
 
 def declare_camera(node: ManagedNode) -> None:
     """Declare the parameters of the image subscription."""
-    declare(
-        node,
-        "image_transport",
-        "raw",
-        "raw for sensor_msgs/Image, compressed for CompressedImage on <image>/compressed",
-        read_only=True,
-    )
-    declare(
-        node,
-        "image_reliability",
-        "auto",
-        "auto to match the publisher, or reliable, or best_effort",
-        read_only=True,
-    )
-    declare(
-        node,
-        "silence_timeout",
-        5.0,
-        "seconds without an image, while there is a publisher, until it is reported",
-        span=(0.1, 3600.0),
-        read_only=True,
-    )
+    transport = "raw for sensor_msgs/Image; compressed for CompressedImage on <image>/compressed"
+    declare(node, "image_transport", "raw", transport, read_only=True)
+    reliability = "auto to match the publisher; reliable or best_effort to force it"
+    declare(node, "image_reliability", "auto", reliability, read_only=True)
+    timeout = "s without an image, while there is a publisher, until it is reported"
+    declare(node, "silence_timeout", 5.0, timeout, span=(0.1, 3600.0), read_only=True)
 
 
 class Camera:
@@ -55,36 +43,40 @@ class Camera:
         receive: is called with each message; must return at once.
 
     Raises:
-        InputError: never; wrong parameter values fall back with an error in the log.
+        InputError: a parameter has a value that is not among those allowed.
     """
 
     def __init__(self, node: ManagedNode, receive: Callable[[Any], None]) -> None:
+        compressed = choice(node, "image_transport", _TRANSPORTS) == "compressed"
+        self._forced = _RELIABILITY[choice(node, "image_reliability", tuple(_RELIABILITY))]
+        self._timeout = node.get_parameter("silence_timeout").value
+        # Resolved first, so that remapping `image` moves the compressed topic as well.
+        self._topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        self._type = CompressedImage if compressed else Image
         self._node = node
         self._receive = receive
-        compressed = node.get_parameter("image_transport").value == "compressed"
-        self._type = CompressedImage if compressed else Image
-        # Resolved first, so that remapping `image` moves the compressed topic as well.
-        self.topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
-        self._forced = _RELIABILITY.get(node.get_parameter("image_reliability").value)
-        self._timeout = node.get_parameter("silence_timeout").value
         self._group = MutuallyExclusiveCallbackGroup()
-        self._received = False
-        self._silent = 0.0  # s
+
+    def open(self) -> None:
+        """Begin to receive."""
+        # Until the publisher is known: the one that hears all.
         self._reliability = self._forced or ReliabilityPolicy.BEST_EFFORT
+        self._received = False
+        self._silent = self._reported = 0.0  # s
         self._subscription = self._subscribe()
-        self._timer = node.create_timer(
-            _CHECK_PERIOD, self._check, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        # Steady: a camera may fall silent while simulated time stands still.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self._node.create_timer(_CHECK_PERIOD, self._check, clock=clock)
 
     def close(self) -> None:
-        """End the subscription."""
+        """End it."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_subscription(self._subscription)
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
             self._type,
-            self.topic,
+            self._topic,
             self._on_image,
             newest_only(self._reliability),
             callback_group=self._group,
@@ -95,43 +87,48 @@ class Camera:
         self._receive(message)
 
     def _check(self) -> None:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
         if publishers and self._forced is None:
             self._match([p.qos_profile.reliability for p in publishers])
         if self._received or not publishers:
-            self._received, self._silent = False, 0.0
-            self._node.diagnostics.warn("" if publishers else f"no publisher on {self.topic}")
+            self._received, self._silent, self._reported = False, 0.0, 0.0
+            self._node.diagnostics.warn("" if publishers else f"no publisher on {self._topic}")
             return
         self._silent += _CHECK_PERIOD
         if self._silent >= self._timeout:
             self._report(publishers)
 
     def _match(self, offered: list[ReliabilityPolicy]) -> None:
-        """Reliable images are never lost to full buffers; a best-effort camera needs its own."""
+        """Have what is lost sent again where the publisher can; hear best-effort ones too."""
         reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
         wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         if wanted == self._reliability:
             return
         self._reliability = wanted
-        old, self._subscription = self._subscription, self._subscribe()
-        self._node.destroy_subscription(old)
+        self._node.destroy_subscription(self._subscription)
+        self._subscription = self._subscribe()
+        self._node.get_logger().info(f"{self._topic} is received {wanted.name.lower()}")
 
     def _report(self, publishers: list[Any]) -> None:
-        types = {p.topic_type for p in publishers}
+        message = (
+            f"{self._topic} has a publisher, but no image has come for {self._silent:.0f} s: "
+            f"{self._cause(publishers)}"
+        )
+        self._node.diagnostics.warn(message)
+        if not self._reported or self._silent - self._reported >= _REPORT_PERIOD:
+            self._reported = self._silent
+            self._node.get_logger().warning(message)
+
+    def _cause(self, publishers: list[Any]) -> str:
+        types = sorted({p.topic_type for p in publishers})
         expected = f"sensor_msgs/msg/{self._type.__name__}"
         if expected not in types:
-            cause = f"it carries {sorted(types)}, not {expected}: set image_transport"
-        elif self._forced == ReliabilityPolicy.RELIABLE and any(
-            p.qos_profile.reliability != ReliabilityPolicy.RELIABLE for p in publishers
-        ):
-            cause = "the camera is best-effort: set image_reliability to auto"
-        else:
-            cause = (
-                "the camera stands still, or the middleware loses large images: start both "
-                "sides with FASTDDS_BUILTIN_TRANSPORTS=LARGE_DATA, or with "
-                "FASTDDS_DEFAULT_PROFILES_FILE set to this package's config/fastdds.xml"
+            return (
+                f"it carries {types} and not {expected}; set image_transport or remap image "
+                "to the right topic"
             )
-        message = f"{self.topic} has a publisher but no image for {self._silent:.0f} s; {cause}"
-        self._node.diagnostics.warn(message)
-        if self._silent % 10 < _CHECK_PERIOD or self._silent < self._timeout + _CHECK_PERIOD:
-            self._node.get_logger().warning(message)
+        offered = {p.qos_profile.reliability for p in publishers}
+        reliable = ReliabilityPolicy.RELIABLE
+        if self._forced == reliable and reliable not in offered:
+            return "it is best-effort and image_reliability forces reliable; set that to auto"
+        return remedy()

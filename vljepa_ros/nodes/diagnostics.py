@@ -65,6 +65,7 @@ class Diagnostics:
         self._statistics = statistics
         self._details = details
         self._warning = ""
+        self._failure = ""
         self._bad_inputs = 0
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Steady: a paused simulation must not hide that a node is ill.
@@ -75,14 +76,19 @@ class Diagnostics:
         """Set the warning that the status carries until it is replaced; "" for none."""
         self._warning = message
 
+    def fail(self, message: str) -> None:
+        """Set the error that the status carries until it is replaced; "" for none."""
+        self._failure = message
+
     def _publish(self) -> None:
         bad = sum(n for name, n in self._statistics.counts().items() if name.startswith("bad "))
         new, self._bad_inputs = bad - self._bad_inputs, bad
         message = self._warning or (f"{new} bad inputs in the last second" if new else "")
+        level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
         status = DiagnosticStatus(
-            level=DiagnosticStatus.WARN if message else DiagnosticStatus.OK,
+            level=DiagnosticStatus.ERROR if self._failure else level,
             name=self._node.get_fully_qualified_name().lstrip("/"),
-            message=message or "OK",
+            message=self._failure or message or "OK",
             hardware_id="",
         )
         values = {**self._details(), **self._statistics.values()}

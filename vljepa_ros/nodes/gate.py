@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
+from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger as TriggerService
 
-from vljepa_ros.errors import InputError
 from vljepa_ros.msg import SemanticEmbedding, SemanticShift
 from vljepa_ros.nodes.conversions import to_nanoseconds, to_shift
 from vljepa_ros.nodes.lifecycle import ManagedNode, run
@@ -57,12 +56,12 @@ class Gate(ManagedNode):
             "s until the running segment is sent again; 0: never",
             span=(0.0, 86400.0),
         )
-        on_change(self, self._change)
-        self._config = self._parse({p.name: p for p in self.get_parameters(list(_SETTINGS))})
+        on_change(self, _SETTINGS, self._change)
         self._gates: dict[str, ChangeGate] = {}
         self._newest: dict[str, SemanticEmbedding] = {}
 
     def configure(self) -> None:
+        self._change({p.name: p for p in self.get_parameters(list(_SETTINGS))})()
         self._publisher = self.create_lifecycle_publisher(SemanticShift, "shift", RESULTS)
         self._subscription = self.create_subscription(
             SemanticEmbedding, "embedding", self._receive, RESULTS
@@ -74,7 +73,7 @@ class Gate(ManagedNode):
         self._newest.clear()
 
     def cleanup(self) -> None:
-        self.destroy_publisher(self._publisher)
+        self.destroy_lifecycle_publisher(self._publisher)
         self.destroy_subscription(self._subscription)
         self.destroy_service(self._service)
 
@@ -82,21 +81,20 @@ class Gate(ManagedNode):
         return {f"score of {q!r}": f"{gate.score:.3f}" for q, gate in list(self._gates.items())}
 
     def _receive(self, message: SemanticEmbedding) -> None:
-        if not self.active:
-            return
-        self.statistics.count("embeddings")
+        if self.active:
+            self.statistics.count("embeddings")
+            with self.surviving("embedding"):
+                self._update(message)
+
+    def _update(self, message: SemanticEmbedding) -> None:
         known = self._newest.get(message.query)
         if known is not None and known.model_id != message.model_id:
             # Embeddings of two models cannot be compared.
-            self._gates.pop(message.query)
-        gate = self._gates.setdefault(message.query, ChangeGate(self._config))
-        try:
-            stamp = to_nanoseconds(message.header.stamp)
-            shift = gate.update(stamp, np.frombuffer(message.data, dtype=np.float32))
-        except InputError as error:
-            self.bad_input("embedding", error)
-            return
-        self._newest[message.query] = message
+            del self._gates[message.query], self._newest[message.query]
+        gate = self._gates.get(message.query) or ChangeGate(self._config)
+        stamp = to_nanoseconds(message.header.stamp)
+        shift = gate.update(stamp, np.array(message.data, dtype=np.float32))
+        self._gates[message.query], self._newest[message.query] = gate, message
         if shift is not None:
             self._publish(shift, message)
 
@@ -107,17 +105,17 @@ class Gate(ManagedNode):
     def _request(
         self, request: TriggerService.Request, response: TriggerService.Response
     ) -> TriggerService.Response:
-        shifts = [(gate.request(), self._newest.get(q)) for q, gate in self._gates.items()]
-        sent = [(shift, newest) for shift, newest in shifts if shift and newest]
-        response.success = self.active and bool(sent)
-        response.message = "" if response.success else "no embedding has come yet"
-        if self.active:
-            for shift, newest in sent:
+        shifts = [(gate.request(), self._newest[query]) for query, gate in self._gates.items()]
+        for shift, newest in shifts if self.active else []:
+            if shift is not None:
                 self._publish(shift, newest)
+                response.success = True
+        if not response.success:
+            response.message = "no embedding has come yet" if self.active else "not active"
         return response
 
-    def _change(self, wanted: dict[str, Any]) -> Callable[[], None]:
-        config = self._parse(wanted)
+    def _change(self, wanted: dict[str, Parameter]) -> Callable[[], None]:
+        config = GateConfig(**{name: wanted[name].value for name in _SETTINGS})
 
         def apply() -> None:
             self._config = config
@@ -126,11 +124,7 @@ class Gate(ManagedNode):
 
         return apply
 
-    @staticmethod
-    def _parse(wanted: dict[str, Any]) -> GateConfig:
-        return GateConfig(**{name: wanted[name].value for name in _SETTINGS})
-
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Gate], args, threads=1)
+    run([Gate], args)

@@ -15,12 +15,25 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.errors import InputError
 
-try:
-    from cv_bridge import CvBridge
 
-    _bridge: Any = CvBridge()
-except (ImportError, AttributeError):  # not installed, or built for another NumPy
-    _bridge = None
+def _load_bridge() -> Any:
+    """A CvBridge that was seen to work, or None."""
+    try:
+        from cv_bridge import CvBridge
+
+        bridge = CvBridge()
+        # Its compiled half is loaded at the first conversion and may be built for another NumPy.
+        pixel = SimpleNamespace(
+            encoding="bgr8", height=1, width=1, step=3, is_bigendian=0, data=bytes(3)
+        )
+        bridge.imgmsg_to_cv2(pixel, "rgb8")
+    except Exception:
+        # ImportError, AttributeError and SystemError have all been seen.
+        return None
+    return bridge
+
+
+_bridge = _load_bridge()
 
 # Bytes a pixel; for the planar formats of the luminance plane.
 _BYTES = {
@@ -55,7 +68,7 @@ def _raw(message: Image) -> NDArray[np.uint8]:
     pixels = _unpadded(message)
     encoding = _GENERIC.get(message.encoding, message.encoding)
     rows = pixels.shape[0]
-    packed = SimpleNamespace(
+    packed: Any = SimpleNamespace(
         encoding=encoding,
         height=rows,
         width=message.width,
@@ -63,15 +76,20 @@ def _raw(message: Image) -> NDArray[np.uint8]:
         is_bigendian=message.is_bigendian,
         data=pixels.reshape(-1),
     )
-    if _bridge is not None and encoding not in _BRIDGE_LACKS:
-        return np.asarray(_bridge.imgmsg_to_cv2(message, "rgb8"))
-    from rosbags.image import image_to_cvimage
-    from rosbags.image.image import ImageError
-
     try:
+        if _bridge is not None and encoding not in _BRIDGE_LACKS:
+            return np.asarray(_bridge.imgmsg_to_cv2(packed, "rgb8"), dtype=np.uint8)
+        from rosbags.image import image_to_cvimage
+
         return np.ascontiguousarray(image_to_cvimage(packed, "rgb8"), dtype=np.uint8)
-    except (ImageError, cv2.error) as error:
-        raise InputError(f"cannot convert the encoding {encoding!r}: {error}") from error
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:
+        # Both libraries raise what OpenCV and NumPy raise, for sizes that an encoding forbids.
+        raise InputError(
+            f"a {message.width}x{message.height} image cannot be converted from {encoding!r} "
+            f"({error}); check the camera driver"
+        ) from error
 
 
 def _unpadded(message: Image) -> NDArray[np.uint8]:

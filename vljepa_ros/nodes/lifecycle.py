@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from vljepa_ros.errors import VljepaError
+from vljepa_ros.errors import InputError, VljepaError
 from vljepa_ros.nodes.diagnostics import Diagnostics, Statistics
 from vljepa_ros.nodes.parameters import declare
+from vljepa_ros.nodes.transport import receive_large_images
 
-# Fast DDS as it comes loses images of 720p: its socket buffers hold less than one of them.
-_TRANSPORTS = "FASTDDS_BUILTIN_TRANSPORTS"
-_LARGE_BUFFERS = "DEFAULT?max_msg_size=65000B&sockets_size=4MB"
-_PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", _TRANSPORTS)
 _LOG_PERIOD = 5.0  # s between two logs of the same kind of bad input
+_STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class ManagedNode(LifecycleNode):
     """A lifecycle node that starts by itself and survives bad input.
 
-    Parameters:
-        autostart (bool, true): configure and activate at start.
+    Publishes: `/diagnostics` (diagnostic_msgs/DiagnosticArray, once a second).
+    Parameters: autostart (bool, true), configure and activate at start.
 
     A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`.
     """
@@ -36,10 +37,10 @@ class ManagedNode(LifecycleNode):
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)
         self.active = False
-        self._warned_at: dict[str, int] = {}
+        self._logged_at: dict[str, int] = {}
 
     def configure(self) -> None:
-        """Load and create what is needed; a VljepaError leaves the node unconfigured."""
+        """Load and create what is needed; an error leaves the node unconfigured."""
 
     def activate(self) -> None:
         """Begin to work."""
@@ -48,7 +49,7 @@ class ManagedNode(LifecycleNode):
         """Stop working; must be harmless when not working."""
 
     def cleanup(self) -> None:
-        """Give back what `configure` took."""
+        """Give back what `configure` took, as far as it came."""
 
     def details(self) -> Mapping[str, str]:
         """Values for diagnostics beside the statistics."""
@@ -61,24 +62,43 @@ class ManagedNode(LifecycleNode):
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
-    def bad_input(self, kind: str, error: Exception | str) -> None:
+    @contextmanager
+    def surviving(self, kind: str) -> Iterator[None]:
+        """Run a block whose errors are counted and logged, but end nothing else."""
+        try:
+            yield
+        except InputError as error:
+            self.bad_input(kind, error)
+        except Exception as error:
+            # An exception out of a callback would end the process, and the next input may be good.
+            self.failure(kind, error)
+
+    def bad_input(self, kind: str, error: InputError) -> None:
         """Count a bad input and log it, at most every few seconds for each kind."""
         self.statistics.count(f"bad {kind}")
-        now = self._steady_ns()
-        if now - self._warned_at.get(kind, -(10**18)) > _LOG_PERIOD * 1e9:
-            self._warned_at[kind] = now
-            self.get_logger().warning(f"bad {kind}: {error}")
+        if self._may_log(kind):
+            self.get_logger().error(f"bad {kind}: {error}")
+
+    def failure(self, kind: str, error: Exception) -> None:
+        """Count and log an error that is not the input's, with its traceback."""
+        self.statistics.count(f"bad {kind}, unexpected")
+        if self._may_log(repr(error)):
+            text = "".join(traceback.format_exception(error))
+            self.get_logger().error(f"unexpected error with {kind}, please report it:\n{text}")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle transition."""
+        """Lifecycle transition; failing, it leaves the node unconfigured and ready to retry."""
         try:
             self.configure()
-        except VljepaError as error:
+        except Exception as error:
+            # rclpy would drop the error and finalise the node; the cause may be repaired.
+            known = isinstance(error, VljepaError | ImportError)
+            message = f"cannot be configured: {error}"
+            self.get_logger().error(message if known else f"{message}\n{traceback.format_exc()}")
+            self.diagnostics.fail(message)
             self.cleanup()
-            self.get_logger().error(f"cannot be configured: {error}")
-            self.diagnostics.warn(f"cannot be configured: {error}")
             return TransitionCallbackReturn.FAILURE
-        self.diagnostics.warn("")
+        self.diagnostics.fail("")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -92,6 +112,7 @@ class ManagedNode(LifecycleNode):
         """Lifecycle transition."""
         self.active = False
         self.deactivate()
+        self.diagnostics.warn("")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -112,19 +133,25 @@ class ManagedNode(LifecycleNode):
         self.deactivate()
         super().destroy_node()
 
-    def _steady_ns(self) -> int:
-        return rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME).now().nanoseconds
+    def _may_log(self, kind: str) -> bool:
+        now = _STEADY.now().nanoseconds
+        if now - self._logged_at.get(kind, -(10**18)) < _LOG_PERIOD * 1e9:
+            return False
+        self._logged_at[kind] = now
+        return True
 
 
-def run(
-    makers: Sequence[Callable[[], ManagedNode]], args: list[str] | None, threads: int = 4
-) -> None:
-    """Run nodes in this process until SIGINT or SIGTERM, then exit with code 0."""
-    if not any(name in os.environ for name in _PROFILES):
-        os.environ[_TRANSPORTS] = _LARGE_BUFFERS
+def run(makers: Sequence[Callable[[], ManagedNode]], args: list[str] | None) -> None:
+    """Run nodes in this process until SIGINT or SIGTERM, then exit with code 0.
+
+    Parameters that cannot even be declared (a text for a number) end it with code 1.
+    """
+    receive_large_images()
     rclpy.init(args=args)
     nodes: list[ManagedNode] = []
-    executor = MultiThreadedExecutor(num_threads=threads)
+    # Enough that a question, an image and a transition of one process do not wait for each other.
+    executor = MultiThreadedExecutor(num_threads=4)
+    code = 0
     try:
         for make in makers:
             nodes.append(make())
@@ -134,9 +161,12 @@ def run(
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except ParameterException as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
     finally:
         executor.shutdown(timeout_sec=2.0)
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
-    sys.exit(0)
+    sys.exit(code)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -11,7 +10,6 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -40,19 +38,24 @@ def declare(
 def declare_texts(node: Node, name: str, default: list[str], description: str) -> None:
     """Declare a list of texts.
 
-    An empty list in a YAML file has no type, so that rclpy would refuse it; the type is checked
-    by `texts` instead.
-
-    Raises:
-        InvalidParameterValueException: the given value is not a list of texts.
+    An empty list in a YAML file has no type, so that rclpy would refuse it for a list of texts;
+    `texts` checks the type instead.
     """
     descriptor = ParameterDescriptor(name=name, description=description, dynamic_typing=True)
     # rclpy takes [] for a list of bytes; [""] is a list of texts, and empty texts do not count.
-    parameter = node.declare_parameter(name, default or [""], descriptor)
-    try:
-        texts(parameter)
-    except InputError as error:
-        raise InvalidParameterValueException(name, parameter.value, str(error)) from error
+    node.declare_parameter(name, default or [""], descriptor)
+
+
+def choice(node: Node, name: str, allowed: tuple[str, ...]) -> str:
+    """Value of a parameter that must be one of some texts.
+
+    Raises:
+        InputError: it is none of them; the message lists them.
+    """
+    value = node.get_parameter(name).value
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    return str(value)
 
 
 def texts(parameter: Parameter) -> tuple[str, ...]:
@@ -66,25 +69,32 @@ def texts(parameter: Parameter) -> tuple[str, ...]:
         return ()
     listed = not isinstance(value, str | bytes) and hasattr(value, "__iter__")
     if not listed or not all(isinstance(item, str) for item in value):
-        raise InputError(f"{parameter.name} must be a list of texts")
+        raise InputError(
+            f"{parameter.name} must be a list of texts, for example ['Is the lamp on?']"
+        )
     return tuple(dict.fromkeys(item.strip() for item in value if item.strip()))
 
 
-def on_change(node: Node, build: Callable[[dict[str, Any]], Callable[[], None]]) -> None:
+def on_change(
+    node: Node, names: Sequence[str], build: Callable[[dict[str, Parameter]], Callable[[], None]]
+) -> None:
     """Validate changes at run time, then apply them.
 
     Args:
         node: whose parameters change.
-        build: gets all parameters as they would be, by name (Parameter objects); raises
-            InputError with the reason to refuse them, or returns what applies them.
+        names: the parameters concerned.
+        build: gets all of these as they would be, by name; raises InputError with the reason to
+            refuse them, or returns what applies them.
     """
     ready: list[Callable[[], None]] = []
     late = hasattr(node, "add_post_set_parameters_callback")  # not in Humble
 
     def validate(changes: list[Parameter]) -> SetParametersResult:
         ready.clear()
-        wanted = {p.name: p for p in node.get_parameters(list(node._parameters))}
-        wanted.update({change.name: change for change in changes})
+        concerned = {change.name: change for change in changes if change.name in names}
+        if not concerned:
+            return SetParametersResult(successful=True)
+        wanted = {p.name: p for p in node.get_parameters(list(names))} | concerned
         try:
             apply = build(wanted)
         except InputError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from vljepa_ros.nodes.decoder import Decoder
 from vljepa_ros.nodes.embedder import Embedder
 from vljepa_ros.nodes.gate import Gate
@@ -10,5 +12,5 @@ from vljepa_ros.nodes.vqa import Vqa
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the nodes."""
-    run([Embedder, Gate, Decoder, Vqa], args)
+    """Run the nodes; the embedder announces the model for all of them."""
+    run([Embedder, Gate, partial(Decoder, announces=False), partial(Vqa, announces=False)], args)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.nodes.camera import Camera, declare_camera
 from vljepa_ros.nodes.conversions import to_floats, to_nanoseconds, to_time
-from vljepa_ros.nodes.engines import shared_engine
 from vljepa_ros.nodes.images import to_rgb
-from vljepa_ros.nodes.lifecycle import ManagedNode, run
-from vljepa_ros.nodes.parameters import declare
+from vljepa_ros.nodes.lifecycle import run
+from vljepa_ros.nodes.model_node import ModelNode
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.engine import check_text
 from vljepa_ros.srv import Ask, EmbedText
@@ -24,29 +22,29 @@ from vljepa_ros.streaming import FrameWindow
 # Images are large: a window of 4 needs no more than a few a period to be sampled well.
 _KEPT_PER_PERIOD = 3
 
+_Response = TypeVar("_Response", Ask.Response, EmbedText.Response)
 
-class Vqa(ManagedNode):
+
+class Vqa(ModelNode):
     """Keeps the newest images and encodes them only when asked.
 
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
+    Publishes: as `ModelNode`.
     Services: `ask` (Ask), `embed_text` (EmbedText).
-    Parameters: below, and those of `declare_camera` and `ManagedNode`.
+    Parameters: those of `declare_camera` and `ModelNode`.
     """
 
-    def __init__(self) -> None:
-        super().__init__("vqa")
-        declare(self, "model", "vljepa-tiny", "shipped name or folder", read_only=True)
-        declare(self, "device", "cpu", "torch device, for example cuda:0", read_only=True)
+    def __init__(self, announces: bool = True) -> None:
+        super().__init__("vqa", announces)
         declare_camera(self)
-        self._engine: Engine | None = None
-        self._camera: Camera | None = None
+        self._open = False
         self._window_lock = threading.Lock()
 
     def configure(self) -> None:
-        self._engine = shared_engine(
-            self.get_parameter("model").value, self.get_parameter("device").value
-        )
-        info = self._engine.info
+        self._camera = Camera(self, self._receive)
+        super().configure()
+        assert self.engine is not None
+        info = self.engine.info
         self._window: FrameWindow[Any] = FrameWindow(
             info.window_frames, info.window_period, info.window_period / _KEPT_PER_PERIOD
         )
@@ -60,21 +58,19 @@ class Vqa(ManagedNode):
     def activate(self) -> None:
         with self._window_lock:
             self._window.clear()
-        self._camera = Camera(self, self._receive)
+        self._camera.open()
+        self._open = True
 
     def deactivate(self) -> None:
-        if self._camera is not None:
+        if self._open:
             self._camera.close()
-        self._camera = None
+        self._open = False
 
     def cleanup(self) -> None:
-        if self._engine is not None:
+        if self.engine is not None:
             self.destroy_service(self._ask_service)
             self.destroy_service(self._embed_service)
-        self._engine = None
-
-    def details(self) -> Mapping[str, str]:
-        return {"model": self._engine.info.model_id if self._engine else "not loaded"}
+        super().cleanup()
 
     def _receive(self, message: Any) -> None:
         self.statistics.count("frames received")
@@ -85,13 +81,11 @@ class Vqa(ManagedNode):
         started = time.perf_counter()
         try:
             self._answer(request, response)
-        except InputError as error:
-            self.bad_input("question", error)
-            response.success, response.message = False, str(error)
-        else:
-            response.success = True
-            self.statistics.count("questions answered")
-            self.statistics.time("answering", time.perf_counter() - started)
+        except Exception as error:
+            return self._refuse("question", error, Ask.Response())
+        response.success = True
+        self.statistics.count("questions answered")
+        self.statistics.time("answering", time.perf_counter() - started)
         return response
 
     def _answer(self, request: Ask.Request, response: Ask.Response) -> None:
@@ -123,16 +117,26 @@ class Vqa(ManagedNode):
         try:
             engine = self._ready()
             response.data = to_floats(engine.encode_text([check_text(request.text, "text")])[0])
-            response.model_id, response.success = engine.info.model_id, True
-        except InputError as error:
-            self.bad_input("text", error)
-            response.success, response.message = False, str(error)
+        except Exception as error:
+            return self._refuse("text", error, EmbedText.Response())
+        response.model_id, response.success = engine.info.model_id, True
+        self.statistics.count("texts embedded")
+        return response
+
+    def _refuse(self, kind: str, error: Exception, response: _Response) -> _Response:
+        """Answer that there is no answer: an exception would end the process."""
+        if isinstance(error, InputError):
+            self.bad_input(kind, error)
+            response.message = str(error)
+        else:
+            self.failure(kind, error)
+            response.message = f"unexpected error, see the log of the node: {error!r}"
         return response
 
     def _ready(self) -> Engine:
-        if self._engine is None or not self.active:
+        if self.engine is None or not self.active:
             raise InputError("the node is not active; activate it with ros2 lifecycle set")
-        return self._engine
+        return self.engine
 
 
 def main(args: list[str] | None = None) -> None:

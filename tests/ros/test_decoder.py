@@ -1,0 +1,78 @@
+"""The decoder as a process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from vljepa_ros.msg import Description, SemanticShift
+
+from vljepa_ros.nodes.conversions import to_floats
+from vljepa_ros.runtime import Engine
+
+
+@pytest.fixture(scope="module")
+def decoder(bench: Any, model: str) -> Any:
+    """A bench with an active decoder and its descriptions."""
+    bench.start("decoder", model=model)
+    bench.descriptions = bench.collect(Description, "description")
+    bench.wait_active("decoder")
+    return bench
+
+
+@pytest.fixture(scope="module")
+def engine(model: str) -> Engine:
+    return Engine.load(model)
+
+
+def shift_of(engine: Engine, data: np.ndarray) -> SemanticShift:
+    shift = SemanticShift(segment_id=7, embeddings=5)
+    shift.header.frame_id = "camera_optical"
+    shift.header.stamp.sec = 12
+    shift.segment_start.sec, shift.segment_end.sec = 10, 12
+    shift.embedding.header = shift.header
+    shift.embedding.query = "What is happening?"
+    shift.embedding.model_id = engine.info.model_id
+    shift.embedding.data = to_floats(data)
+    return shift
+
+
+def test_a_shift_becomes_the_sentence_that_the_engine_decodes(
+    decoder: Any, engine: Engine
+) -> None:
+    (data,) = engine.encode_text(["a red ball lies on the table"])
+    (expected,) = engine.decode(data[None])
+    shift = shift_of(engine, data)
+    decoder.publish("shift", shift)
+    (got,) = decoder.until(lambda: decoder.descriptions, "a description")
+    assert got.text == expected.text
+    assert got.confidence == pytest.approx(expected.confidence, abs=1e-4)
+    assert got.header == shift.header and got.model_id == engine.info.model_id
+    assert (got.segment_id, got.segment_start.sec, got.segment_end.sec) == (7, 10, 12)
+    assert got.query == "What is happening?"
+
+
+def test_what_it_cannot_decode_is_counted_and_the_next_one_works(
+    decoder: Any, engine: Engine
+) -> None:
+    (data,) = engine.encode_text(["the lamp is off"])
+    other_model = shift_of(engine, data)
+    other_model.embedding.model_id = "other@0123"
+    bad = [
+        other_model,
+        shift_of(engine, np.full_like(data, np.nan)),
+        shift_of(engine, data[:10]),
+        shift_of(engine, data[:0]),
+    ]
+    before = decoder.counted("decoder", "bad shift")
+    decoder.descriptions.clear()
+    for shift in bad:
+        decoder.publish("shift", shift)
+    decoder.until(
+        lambda: decoder.counted("decoder", "bad shift") == before + len(bad), "them in the counts"
+    )
+    assert "the same model" in decoder.processes[0].log()
+    assert not decoder.descriptions
+    decoder.publish("shift", shift_of(engine, data))
+    decoder.until(lambda: decoder.descriptions, "a description")

@@ -1,0 +1,165 @@
+"""Every encoding of one picture means the same; what cannot be a picture says why."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, Image
+
+from vljepa_ros.errors import InputError
+from vljepa_ros.nodes import images
+from vljepa_ros.nodes.images import to_rgb
+from vljepa_ros.runtime import Engine
+
+WIDTH, HEIGHT = 320, 240
+
+
+@pytest.fixture(scope="module")
+def embed(model: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Embeds one picture as the embedder does."""
+    engine = Engine.load(model)
+    return lambda rgb: engine.predict(list(engine.encode_frames([rgb])), ["What is shown?"])[0]
+
+
+@pytest.fixture(params=["cv_bridge", "rosbags-image"])
+def converter(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both libraries in turn, where they are."""
+    if request.param == "rosbags-image":
+        monkeypatch.setattr(images, "_bridge", None)
+    elif images._bridge is None:
+        pytest.skip("cv_bridge is not here, or not for this NumPy")
+
+
+def message(encoding: str, data: np.ndarray, step: int, height: int = HEIGHT) -> Image:
+    result = Image(encoding=encoding, width=WIDTH, height=height, step=step)
+    result.data = array("B", np.ascontiguousarray(data).tobytes())
+    return result
+
+
+def yuv_planes(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Y (H, W), and U and V (H / 2, W / 2)."""
+    planes = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    y, u, v = np.split(planes.reshape(-1), [WIDTH * HEIGHT, WIDTH * HEIGHT * 5 // 4])
+    half = (HEIGHT // 2, WIDTH // 2)
+    return y.reshape(HEIGHT, WIDTH), u.reshape(half), v.reshape(half)
+
+
+def packed_yuv(rgb: np.ndarray, order: str) -> np.ndarray:
+    """YUV 4:2:2 with the bytes of two pixels in an order such as "yuyv"."""
+    y, u, v = yuv_planes(rgb)
+    u, v = np.repeat(u, 2, axis=0), np.repeat(v, 2, axis=0)
+    ys = iter((y[:, 0::2], y[:, 1::2]))
+    return np.stack([next(ys) if c == "y" else {"u": u, "v": v}[c] for c in order], axis=-1)
+
+
+def encode(rgb: np.ndarray, encoding: str) -> Image | CompressedImage:
+    """A message of the picture in an encoding that keeps its colours."""
+    alpha = np.full((HEIGHT, WIDTH, 1), 255, np.uint8)
+    bgr = rgb[..., ::-1]
+    if encoding in ("jpeg", "png"):
+        data = cv2.imencode(f".{encoding}", np.ascontiguousarray(bgr))[1]
+        return CompressedImage(format=encoding, data=array("B", data.tobytes()))
+    if encoding in ("nv12", "nv21"):
+        y, u, v = yuv_planes(rgb)
+        colour = np.stack([u, v] if encoding == "nv12" else [v, u], axis=-1)
+        return message(encoding, np.concatenate([y.reshape(-1), colour.reshape(-1)]), WIDTH)
+    packed = {"yuyv": "yuyv", "yuv422_yuy2": "yuyv", "uyvy": "uyvy", "yuv422": "uyvy"}
+    if encoding in packed:
+        return message(encoding, packed_yuv(rgb, packed[encoding]), 2 * WIDTH)
+    data = {
+        "rgb8": rgb,
+        "bgr8": bgr,
+        "8UC3": bgr,
+        "rgba8": np.concatenate([rgb, alpha], axis=-1),
+        "bgra8": np.concatenate([bgr, alpha], axis=-1),
+        "8UC4": np.concatenate([bgr, alpha], axis=-1),
+        "rgb16": rgb.astype(np.uint16) * 257,
+    }[encoding]
+    return message(encoding, data, data.dtype.itemsize * data.shape[2] * WIDTH)
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        *("rgb8", "bgr8", "rgba8", "bgra8", "8UC3", "8UC4", "rgb16", "jpeg", "png"),
+        *("yuyv", "yuv422_yuy2", "uyvy", "yuv422", "nv12", "nv21"),
+    ],
+)
+def test_a_picture_means_the_same_in_every_encoding(
+    encoding: str, embed: Callable[[np.ndarray], np.ndarray], scene: Callable[..., np.ndarray]
+) -> None:
+    rgb = scene(WIDTH, HEIGHT)
+    got = to_rgb(encode(rgb, encoding))
+    assert got.shape == rgb.shape and got.dtype == np.uint8
+    assert np.abs(got.astype(int) - rgb).mean() < 6
+    assert embed(got) @ embed(rgb) > 0.99
+
+
+def test_swapped_colours_would_be_noticed(
+    embed: Callable[[np.ndarray], np.ndarray], scene: Callable[..., np.ndarray]
+) -> None:
+    rgb = scene(WIDTH, HEIGHT)
+    assert embed(np.ascontiguousarray(rgb[..., ::-1])) @ embed(rgb) < 0.97
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1", "mono16"])
+def test_grey_images_become_grey_rgb(encoding: str, scene: Callable[..., np.ndarray]) -> None:
+    grey = cv2.cvtColor(scene(WIDTH, HEIGHT), cv2.COLOR_RGB2GRAY)
+    data = grey.astype(np.uint16) * 257 if encoding == "mono16" else grey
+    got = to_rgb(message(encoding, data, data.dtype.itemsize * WIDTH))
+    assert np.abs(got.astype(int) - grey[..., None]).max() <= 1
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_images_keep_their_colours(order: str, scene: Callable[..., np.ndarray]) -> None:
+    rgb = scene(WIDTH, HEIGHT)
+    mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
+    for index, colour in enumerate(order):
+        row, column = divmod(index, 2)
+        mosaic[row::2, column::2] = rgb[row::2, column::2, "rgb".index(colour)]
+    got = to_rgb(message(f"bayer_{order}8", mosaic, WIDTH))
+    inner = np.s_[4:-4, 4:-4]
+    assert np.abs(got[inner].astype(int) - rgb[inner]).mean() < 4
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("last_row_padded", [True, False])
+def test_rows_may_be_padded(last_row_padded: bool, scene: Callable[..., np.ndarray]) -> None:
+    rgb = scene(WIDTH, HEIGHT)
+    rows = np.full((HEIGHT, 3 * WIDTH + 40), 99, np.uint8)
+    rows[:, : 3 * WIDTH] = rgb.reshape(HEIGHT, -1)
+    data = rows.reshape(-1) if last_row_padded else rows.reshape(-1)[:-40]
+    np.testing.assert_array_equal(to_rgb(message("rgb8", data, 3 * WIDTH + 40)), rgb)
+
+
+def nothing() -> np.ndarray:
+    return np.zeros(0, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (message("rgb8", np.zeros(1000, np.uint8), 3 * WIDTH), "truncated"),
+        (message("rgb8", np.zeros(3 * WIDTH * HEIGHT, np.uint8), WIDTH), "truncated"),
+        (message("nv12", np.zeros(WIDTH * HEIGHT, np.uint8), WIDTH), "truncated"),
+        (message("rgb8", nothing(), 3 * WIDTH, height=0), "no pixels"),
+        (Image(), "no pixels"),
+        (message("16UC1", np.zeros(2 * WIDTH * HEIGHT, np.uint8), 2 * WIDTH), "16UC1"),
+        (message("hologram", nothing(), WIDTH), "hologram"),
+        (Image(encoding="nv12", width=3, height=3, step=3, data=bytes(12)), "nv12"),
+        (Image(encoding="yuyv", width=3, height=2, step=6, data=bytes(12)), "yuyv"),
+        (CompressedImage(format="jpeg"), "cannot be decoded"),
+        (CompressedImage(format="jpeg", data=b"no jpeg at all"), "cannot be decoded"),
+    ],
+)
+def test_what_cannot_be_a_picture_says_why(bad: Image | CompressedImage, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        to_rgb(bad)
