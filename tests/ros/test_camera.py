@@ -1,0 +1,125 @@
+"""Large images from another process arrive, and silence is explained."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage
+
+from vljepa_ros.nodes import transport
+
+SENT = 300  # images, 10 s
+# Fast DDS without our settings lets through no more than one or two of 90 best-effort images;
+# with them and a kernel as it comes, about every third.
+ENOUGH = 30
+
+
+@pytest.fixture(scope="module")
+def vqa(bench: Any, model: str) -> Any:
+    """A bench with the node that does least with its images."""
+    bench.start("vqa", model=model, silence_timeout=1.0)
+    bench.wait_active("vqa")
+    return bench
+
+
+@contextmanager
+def camera(bench: Any, reliability: str, images: int = SENT) -> Iterator[None]:
+    """Run a camera that knows nothing of our settings."""
+    settings = ("FASTDDS_", "FASTRTPS_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(settings)}
+    script = Path(__file__).with_name("camera_process.py")
+    arguments = [bench.namespace, reliability, str(images)]
+    process = subprocess.Popen([sys.executable, str(script), *arguments], env=environment)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+# One node hears both in turn: it must notice that the camera has changed.
+@pytest.mark.parametrize("reliability", ["best_effort", "reliable", "best_effort"])
+def test_720p_at_30_hz_arrives(vqa: Any, reliability: str) -> None:
+    before = vqa.counted("vqa", "frames received")
+    with camera(vqa, reliability):
+        vqa.until(
+            lambda: vqa.counted("vqa", "frames received") >= before + ENOUGH,
+            f"{ENOUGH} of {SENT} images from a {reliability} camera",
+            limit=30,
+        )
+    vqa.until(lambda: vqa.node.count_publishers("image") == 0, "the camera to be gone")
+
+
+def test_a_reliable_camera_is_heard_reliably(vqa: Any) -> None:
+    assert f"{vqa.namespace}/image is received reliable" in vqa.processes[0].log()
+
+
+def test_without_a_camera_the_diagnostics_say_so(vqa: Any) -> None:
+    vqa.until(
+        lambda: "no publisher on" in vqa.diagnostics("vqa").get("message", ""), "the warning"
+    )
+
+
+def test_a_silent_camera_is_reported_with_causes_and_remedies(vqa: Any) -> None:
+    with camera(vqa, "best_effort", images=0):
+        vqa.until(
+            lambda: "no image has come for" in vqa.diagnostics("vqa")["message"], "the warning"
+        )
+    assert "net.core.rmem_max" in vqa.processes[0].log()
+
+
+def test_a_topic_of_the_wrong_type_is_named(vqa: Any) -> None:
+    wrong = vqa.node.create_publisher(CompressedImage, "image", 1)
+    vqa.until(
+        lambda: "carries ['sensor_msgs/msg/CompressedImage']" in vqa.diagnostics("vqa")["message"],
+        "the warning",
+    )
+    vqa.node.destroy_publisher(wrong)
+
+
+def test_a_choice_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "SHM")
+    transport.receive_large_images()
+    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in os.environ
+    assert "unset FASTDDS_BUILTIN_TRANSPORTS" in transport.remedy()
+
+
+@pytest.mark.parametrize(
+    ("distro", "name"),
+    [("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"), ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE")],
+)
+def test_each_fast_dds_gets_its_variable(
+    monkeypatch: pytest.MonkeyPatch, distro: str, name: str
+) -> None:
+    for variable in list(os.environ):
+        if variable.startswith(("FASTDDS_", "FASTRTPS_")):
+            monkeypatch.delenv(variable)
+    monkeypatch.setenv("ROS_DISTRO", distro)
+    monkeypatch.setenv(name, "")  # so that it is taken back at the end
+    monkeypatch.delenv(name)
+    transport.receive_large_images()
+    profile = Path(os.environ[name])
+    assert profile.name == "fastdds.xml" and profile.is_file()
+    assert "unset" not in transport.remedy()
+
+
+def test_forced_reliability_is_explained(bench: Any, model: str) -> None:
+    """A second node, which the parameters force into silence."""
+    bench.start("embedder", model=model, silence_timeout=1.0, image_reliability="reliable")
+    bench.wait_active("embedder")
+    with camera(bench, "best_effort"):
+        bench.until(
+            lambda: "set that to auto" in bench.diagnostics("embedder").get("message", ""),
+            "the warning",
+        )
+    assert np.isfinite(bench.counted("embedder", "frames received"))

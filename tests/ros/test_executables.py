@@ -1,0 +1,92 @@
+"""Every executable starts and stops cleanly, and a missing model is no end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def fresh(bench: Any) -> Iterator[Any]:
+    """The bench, whose processes of one test are gone before the next."""
+    yield bench
+    while bench.processes:
+        bench.processes.pop().stop()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["embedder", "gate", "decoder", "vqa", "pipeline"])
+def test_it_ends_with_code_0(fresh: Any, name: str, sent: signal.Signals) -> None:
+    # Without weights: what is tested is start and end, and loading takes its time.
+    process = fresh.start(name, autostart=False)
+    node = "gate" if name == "pipeline" else name
+    assert fresh.state(node) == "unconfigured"
+    assert process.stop(sent) == 0, process.log()
+    assert "Traceback" not in process.log()
+
+
+def test_it_may_be_stopped_while_it_loads(fresh: Any, model: str) -> None:
+    process = fresh.start("decoder", model=model)
+    fresh.until(lambda: fresh.node.count_publishers("/diagnostics"), "the process to begin")
+    assert process.stop() == 0, process.log()
+
+
+def test_missing_weights_leave_a_node_that_can_be_repaired(
+    fresh: Any, copy_model: Callable[[Path], None]
+) -> None:
+    folder = fresh.folder / "later"
+    process = fresh.start("embedder", model=str(folder))
+    fresh.until(lambda: "cannot be configured" in process.log(), "the error in the log")
+    assert "there is no model" in process.log() and "Traceback" not in process.log()
+    assert fresh.state("embedder") == "unconfigured"
+    fresh.until(
+        lambda: fresh.diagnostics("embedder").get("message", "").startswith("cannot be"),
+        "the error in the diagnostics",
+    )
+    assert not fresh.change("embedder", "configure")
+    copy_model(folder)
+    assert fresh.change("embedder", "configure")
+    assert fresh.change("embedder", "activate")
+    fresh.until(lambda: fresh.diagnostics("embedder")["level"] != "2", "the error to go")
+
+
+def test_damaged_weights_are_refused_with_a_reason(
+    fresh: Any, copy_model: Callable[[Path], None]
+) -> None:
+    folder = fresh.folder / "damaged"
+    copy_model(folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    process = fresh.start("decoder", model=str(folder))
+    fresh.until(lambda: "cannot be configured" in process.log(), "the error in the log")
+    assert "Traceback" not in process.log()
+    assert fresh.state("decoder") == "unconfigured"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"image_transport": "pigeon"}, "raw, compressed"),
+        ({"image_reliability": "maybe"}, "best_effort"),
+        ({"queries": [1, 2]}, "list of texts"),
+        ({"device": "cuda:99"}, "device"),
+    ],
+)
+def test_a_bad_parameter_leaves_it_unconfigured_with_a_reason(
+    fresh: Any, model: str, parameters: dict[str, Any], reason: str
+) -> None:
+    process = fresh.start("embedder", model=model, **parameters)
+    fresh.until(lambda: "cannot be configured" in process.log(), "the error in the log")
+    assert reason in process.log() and "Traceback" not in process.log()
+    assert fresh.state("embedder") == "unconfigured"
+
+
+def test_a_parameter_of_the_wrong_type_ends_it_with_one_line(fresh: Any) -> None:
+    process = fresh.start("gate", threshold="high")
+    assert process.wait() == 1
+    assert "threshold" in process.log() and "Traceback" not in process.log()
+    fresh.processes.remove(process)

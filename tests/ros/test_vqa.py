@@ -1,0 +1,123 @@
+"""The question node as a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import Image
+from vljepa_ros.srv import Ask, EmbedText
+
+from vljepa_ros.runtime import Engine
+
+CANDIDATES = ["yes", "no", "a red ball"]
+
+
+@pytest.fixture(scope="module")
+def vqa(bench: Any, model: str) -> Any:
+    """A bench with an active vqa node."""
+    bench.start("vqa", model=model)
+    bench.wait_active("vqa")
+    return bench
+
+
+@pytest.fixture(scope="module")
+def engine(model: str) -> Engine:
+    return Engine.load(model)
+
+
+@pytest.fixture(scope="module")
+def filled(vqa: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]) -> Any:
+    """The same with a window of four images, half a second apart, and some between them."""
+    for index in range(16):
+        stamp = 10 + index / 8
+        before = vqa.counted("vqa", "frames received")
+        vqa.publish("image", image(scene(), stamp))
+        if index % 4 == 3:  # the newest image wins: these must not overtake one another
+            vqa.until(
+                lambda before=before: vqa.counted("vqa", "frames received") > before, "the image"
+            )
+    vqa.until(lambda: vqa.call("ask", Ask, question="?").header.stamp.nanosec == 875000000, "all")
+    return vqa
+
+
+def test_before_any_image_it_says_that_there_is_none(vqa: Any) -> None:
+    answer = vqa.call("ask", Ask, question="What is there?")
+    assert not answer.success and "no image has come on" in answer.message
+
+
+def test_texts_are_embedded_before_any_image(vqa: Any, engine: Engine) -> None:
+    answer = vqa.call("embed_text", EmbedText, text="a red ball")
+    assert answer.success and answer.model_id == engine.info.model_id
+    (expected,) = engine.encode_text(["a red ball"])
+    np.testing.assert_allclose(answer.data, expected, atol=1e-5)
+
+
+def test_a_question_is_answered_in_words_from_the_window(filled: Any, engine: Engine) -> None:
+    answer = filled.call("ask", Ask, question="What is there?")
+    assert answer.success, answer.message
+    assert 0 <= answer.confidence <= 1 and not answer.scores
+    assert answer.model_id == engine.info.model_id
+    assert answer.header.frame_id == "camera_optical"
+    assert answer.header.stamp.sec == 11 and answer.window_start.sec == 10
+
+
+def test_with_candidates_the_nearest_is_the_answer(filled: Any) -> None:
+    answer = filled.call("ask", Ask, question="What is there?", candidates=CANDIDATES)
+    assert answer.success, answer.message
+    assert len(answer.scores) == len(CANDIDATES)
+    assert sum(answer.scores) == pytest.approx(1, abs=1e-4)
+    assert answer.answer == CANDIDATES[int(np.argmax(answer.scores))]
+    assert answer.confidence == pytest.approx(max(answer.scores))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"question": ""}, "question is empty"),
+        ({"question": "  \n"}, "question is empty"),
+        ({"question": "why " * 2500}, "at most 2000"),
+        ({"question": "What?", "candidates": ["yes", ""]}, "candidate is empty"),
+        ({"question": "What?", "candidates": ["x" * 3000]}, "at most 2000"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_gets_a_reason(
+    filled: Any, fields: dict[str, Any], reason: str
+) -> None:
+    answer = filled.call("ask", Ask, **fields)
+    assert not answer.success and reason in answer.message and not answer.answer
+
+
+def test_bad_texts_get_a_reason_and_are_counted(filled: Any) -> None:
+    before = filled.counted("vqa", "bad text")
+    for text in ("", "x" * 10_000):
+        answer = filled.call("embed_text", EmbedText, text=text)
+        assert not answer.success and answer.message and not len(answer.data)
+    filled.until(lambda: filled.counted("vqa", "bad text") == before + 2, "them in the counts")
+
+
+def test_a_bad_image_spoils_only_the_questions_about_it(
+    filled: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]
+) -> None:
+    broken = image(scene(), 12)
+    broken.data = broken.data[:100]
+    filled.publish("image", broken)
+    answer = filled.until(
+        lambda: (got := filled.call("ask", Ask, question="What?")).success or got, "an answer"
+    )
+    assert not answer.success and "truncated" in answer.message
+    # Far enough ahead that the broken one has left the window.
+    filled.publish("image", image(scene(), 20))
+    filled.until(lambda: filled.call("ask", Ask, question="What?").success, "a good answer")
+
+
+def test_an_inactive_node_says_so(filled: Any) -> None:
+    assert filled.change("vqa", "deactivate")
+    answer = filled.call("ask", Ask, question="What is there?")
+    assert not answer.success and "not active" in answer.message
+    assert not filled.call("embed_text", EmbedText, text="a red ball").success
+    assert filled.change("vqa", "activate")
+    # Images from before are forgotten.
+    assert "no image" in filled.call("ask", Ask, question="What is there?").message
