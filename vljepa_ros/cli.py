@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vljepa_ros.errors import VljepaError
@@ -56,30 +56,32 @@ def _data(options: argparse.Namespace) -> None:
     from vljepa_ros.training import composites, tabletop
     from vljepa_ros.training.features import encode_missing
 
-    generators = {
-        "tabletop": (tabletop.generate, options.tabletop),
-        "composites": (composites.generate, options.composites),
-    }
     with Progress() as progress:
-        for source, (generate, count) in generators.items():
-            for split in _SPLITS:
+
+        def bar(title: str) -> Callable[[int, int], None]:
+            task = progress.add_task(title, total=None)
+
+            def update(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
+
+            return update
+
+        for split in _SPLITS:
+            for source, generate, count in (
+                ("tabletop", tabletop.generate, options.tabletop),
+                ("composites", composites.generate, options.composites),
+            ):
                 episodes = count if split == "train" else _HELD_OUT[split]
-                bar = progress.add_task(f"{source}: {split} episodes", total=episodes)
+                title = f"{source}: {split}"
                 generate(
                     options.data,
                     split,
                     episodes,
                     options.seed,
                     options.workers,
-                    lambda done, _, bar=bar: progress.update(bar, completed=done),
+                    bar(f"{title} episodes"),
                 )
-                bar = progress.add_task(f"{source}: {split} tokens", total=None)
-                encode_missing(
-                    options.data,
-                    (source,),
-                    split,
-                    lambda done, total, bar=bar: progress.update(bar, completed=done, total=total),
-                )
+                encode_missing(options.data, (source,), split, bar(f"{title} tokens"))
 
 
 def _train(options: argparse.Namespace) -> None:

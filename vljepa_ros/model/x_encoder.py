@@ -36,7 +36,7 @@ class _Conv(nn.Module):
     ) -> None:
         super().__init__()
         excess = kernel - stride
-        self.uneven = excess % 2
+        self.before, self.uneven = excess // 2, excess % 2
         self.conv = nn.Conv2d(
             inputs, outputs, kernel, stride, excess // 2, groups=groups, bias=False
         )
@@ -45,7 +45,7 @@ class _Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.uneven:
-            before, after = self.conv.padding[0], self.conv.padding[0] + 1
+            before, after = self.before, self.before + 1
             x = F.conv2d(
                 F.pad(x, (before, after, before, after)),
                 self.conv.weight,
@@ -82,6 +82,8 @@ class XEncoder(nn.Module):
         stride: side of the square of pixels that one token stands for.
     """
 
+    mean: Tensor
+    std: Tensor
     token_dim = sum(_STAGES[i][0] for i in _TAPPED_STAGES)
     stride = 32
 
@@ -143,7 +145,7 @@ def _renamed(published: dict[str, Tensor], encoder: XEncoder) -> dict[str, Tenso
     names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
     number = 0
     for s, stage in enumerate(encoder.stages):
-        for b, block in enumerate(stage):  # type: ignore[arg-type]
+        for b, block in enumerate(stage.children()):
             ours, theirs = f"stages.{s}.{b}", f"_blocks.{number}"
             if not isinstance(block.expand, nn.Identity):
                 names |= {f"{ours}.expand.conv": f"{theirs}._expand_conv"}

@@ -95,7 +95,7 @@ class Engine:
                 f"the device {device!r} cannot be used ({error}); set the parameter device "
                 "to cpu, or install a torch that supports it"
             ) from error
-        network.x_encoder.to(memory_format=torch.channels_last)
+        network.x_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         config, digest = network.config, weights_sha256(folder)
         info = EngineInfo(
             model_id=f"{config.name}@{digest[:12]}",

@@ -59,7 +59,8 @@ def encode_missing(
     missing = [shard for shard in shards if not features_path(shard).is_file()]
     if not missing:
         return
-    encoder = XEncoder.pretrained().to(memory_format=torch.channels_last)
+    encoder = XEncoder.pretrained()
+    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for done, shard in enumerate(missing):
         encode_shard(shard, encoder)
         progress(done + 1, len(missing))
