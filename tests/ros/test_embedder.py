@@ -193,7 +193,9 @@ def test_it_works_only_while_active(
     for transition, state in [("deactivate", "inactive"), ("cleanup", "unconfigured")]:
         assert embedder.change("embedder", transition)
         assert embedder.state("embedder") == state
-        assert embedder.node.count_subscribers("image") == 0
+        embedder.until(
+            lambda: embedder.node.count_subscribers("image") == 0, "the subscription to go"
+        )
     assert embedder.change("embedder", "configure")
     assert embedder.change("embedder", "activate")
     assert len(show(130)) == len(QUERIES)

@@ -56,22 +56,25 @@ class Camera:
         self._node = node
         self._receive = receive
         self._group = MutuallyExclusiveCallbackGroup()
+        self._is_open = False
 
     def open(self) -> None:
         """Begin to receive."""
-        # Until the publisher is known: the one that hears all.
-        self._reliability = self._forced or ReliabilityPolicy.BEST_EFFORT
         self._received = False
         self._silent = self._reported = 0.0  # s
+        self._reliability = self._best_reliability()
         self._subscription = self._subscribe()
         # Steady: a camera may fall silent while simulated time stands still.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self._node.create_timer(_CHECK_PERIOD, self._check, clock=clock)
+        self._is_open = True
 
     def close(self) -> None:
-        """End it."""
-        self._node.destroy_timer(self._timer)
-        self._node.destroy_subscription(self._subscription)
+        """End it; harmless when it is not open."""
+        if self._is_open:
+            self._node.dispose(self._node.destroy_timer, self._timer)
+            self._node.dispose(self._node.destroy_subscription, self._subscription)
+        self._is_open = False
 
     def _subscribe(self) -> Any:
         return self._node.create_subscription(
@@ -83,13 +86,26 @@ class Camera:
         )
 
     def _on_image(self, message: Any) -> None:
-        self._received = True
-        self._receive(message)
+        if self._is_open:
+            self._received = True
+            self._receive(message)
+
+    def _best_reliability(self) -> ReliabilityPolicy:
+        """Have what is lost sent again where all publishers can; hear best-effort ones too."""
+        if self._forced is not None:
+            return self._forced
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        reliable = ReliabilityPolicy.RELIABLE
+        if publishers and all(p.qos_profile.reliability == reliable for p in publishers):
+            return reliable
+        return ReliabilityPolicy.BEST_EFFORT
 
     def _check(self) -> None:
+        if not self._is_open:
+            return
         publishers = self._node.get_publishers_info_by_topic(self._topic)
-        if publishers and self._forced is None:
-            self._match([p.qos_profile.reliability for p in publishers])
+        if publishers:
+            self._follow()
         if self._received or not publishers:
             self._received, self._silent, self._reported = False, 0.0, 0.0
             self._node.diagnostics.warn("" if publishers else f"no publisher on {self._topic}")
@@ -98,14 +114,13 @@ class Camera:
         if self._silent >= self._timeout:
             self._report(publishers)
 
-    def _match(self, offered: list[ReliabilityPolicy]) -> None:
-        """Have what is lost sent again where the publisher can; hear best-effort ones too."""
-        reliable = all(policy == ReliabilityPolicy.RELIABLE for policy in offered)
-        wanted = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+    def _follow(self) -> None:
+        """Subscribe again when the reliability that is best has changed."""
+        wanted = self._best_reliability()
         if wanted == self._reliability:
             return
         self._reliability = wanted
-        self._node.destroy_subscription(self._subscription)
+        self._node.dispose(self._node.destroy_subscription, self._subscription)
         self._subscription = self._subscribe()
         self._node.get_logger().info(f"{self._topic} is received {wanted.name.lower()}")
 

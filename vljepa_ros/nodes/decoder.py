@@ -34,8 +34,8 @@ class Decoder(ModelNode):
 
     def cleanup(self) -> None:
         if self.engine is not None:
-            self.destroy_lifecycle_publisher(self._publisher)
-            self.destroy_subscription(self._subscription)
+            self.dispose(self.destroy_lifecycle_publisher, self._publisher)
+            self.dispose(self.destroy_subscription, self._subscription)
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:

@@ -81,8 +81,8 @@ class Embedder(ModelNode):
 
     def cleanup(self) -> None:
         if self.engine is not None:
-            self.destroy_lifecycle_publisher(self._embeddings)
-            self.destroy_lifecycle_publisher(self._labels)
+            self.dispose(self.destroy_lifecycle_publisher, self._embeddings)
+            self.dispose(self.destroy_lifecycle_publisher, self._labels)
         super().cleanup()
 
     def _receive(self, message: Any) -> None:

@@ -73,9 +73,9 @@ class Gate(ManagedNode):
         self._newest.clear()
 
     def cleanup(self) -> None:
-        self.destroy_lifecycle_publisher(self._publisher)
-        self.destroy_subscription(self._subscription)
-        self.destroy_service(self._service)
+        self.dispose(self.destroy_lifecycle_publisher, self._publisher)
+        self.dispose(self.destroy_subscription, self._subscription)
+        self.dispose(self.destroy_service, self._service)
 
     def details(self) -> Mapping[str, str]:
         return {f"score of {q!r}": f"{gate.score:.3f}" for q, gate in list(self._gates.items())}

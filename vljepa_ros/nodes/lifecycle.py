@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import rclpy
 from rclpy.clock import Clock, ClockType
@@ -37,6 +40,7 @@ class ManagedNode(LifecycleNode):
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)
         self.active = False
+        self._disposals: deque[Callable[[], object]] = deque()
         self._logged_at: dict[str, int] = {}
 
     def configure(self) -> None:
@@ -62,6 +66,21 @@ class ManagedNode(LifecycleNode):
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
+    def dispose(self, destroy: Callable[[Any], object], entity: Any) -> None:
+        """Destroy a publisher, subscription, service or timer while the node spins.
+
+        rclpy fails when an entity vanishes while another thread waits for it, so the thread that
+        waits destroys it, between two waits.
+        """
+        self._disposals.append(partial(destroy, entity))
+        if self.executor is not None:
+            self.executor.wake()
+
+    def destroy_disposed(self) -> None:
+        """Destroy what was given to `dispose`; only the thread that spins may call it."""
+        while self._disposals:
+            self._disposals.popleft()()
+
     @contextmanager
     def surviving(self, kind: str) -> Iterator[None]:
         """Run a block whose errors are counted and logged, but end nothing else."""
@@ -71,7 +90,9 @@ class ManagedNode(LifecycleNode):
             self.bad_input(kind, error)
         except Exception as error:
             # An exception out of a callback would end the process, and the next input may be good.
-            self.failure(kind, error)
+            # After a signal nothing can be published any more, which is no failure.
+            if rclpy.ok():
+                self.failure(kind, error)
 
     def bad_input(self, kind: str, error: InputError) -> None:
         """Count a bad input and log it, at most every few seconds for each kind."""
@@ -158,7 +179,10 @@ def run(makers: Sequence[Callable[[], ManagedNode]], args: list[str] | None) -> 
             executor.add_node(nodes[-1])
         for node in nodes:
             node.start()
-        executor.spin()
+        while rclpy.ok():
+            executor.spin_once()
+            for node in nodes:
+                node.destroy_disposed()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except ParameterException as error:

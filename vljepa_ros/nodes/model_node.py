@@ -40,7 +40,7 @@ class ModelNode(ManagedNode):
 
     def cleanup(self) -> None:
         if self.engine is not None and self._announces:
-            self.destroy_publisher(self._info)
+            self.dispose(self.destroy_publisher, self._info)
         self.engine = None
 
     def details(self) -> Mapping[str, str]:

@@ -37,7 +37,7 @@ class Vqa(ModelNode):
     def __init__(self, announces: bool = True) -> None:
         super().__init__("vqa", announces)
         declare_camera(self)
-        self._open = False
+        self._camera: Camera | None = None
         self._window_lock = threading.Lock()
 
     def configure(self) -> None:
@@ -58,18 +58,17 @@ class Vqa(ModelNode):
     def activate(self) -> None:
         with self._window_lock:
             self._window.clear()
+        assert self._camera is not None
         self._camera.open()
-        self._open = True
 
     def deactivate(self) -> None:
-        if self._open:
+        if self._camera is not None:
             self._camera.close()
-        self._open = False
 
     def cleanup(self) -> None:
         if self.engine is not None:
-            self.destroy_service(self._ask_service)
-            self.destroy_service(self._embed_service)
+            self.dispose(self.destroy_service, self._ask_service)
+            self.dispose(self.destroy_service, self._embed_service)
         super().cleanup()
 
     def _receive(self, message: Any) -> None:
