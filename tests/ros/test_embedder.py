@@ -22,14 +22,7 @@ def embedder(bench: Any, model: str) -> Any:
     bench.embeddings = bench.collect(SemanticEmbedding, "embedding")
     bench.labels = bench.collect(LabelScores, "labels")
     bench.wait_active("embedder")
-    # An image sent while the subscription changes over to the camera's reliability may be lost.
-    first = Image(height=1, width=1, step=1, encoding="mono8", data=[0])
-
-    def settled() -> bool:
-        bench.publish("image", first)
-        return "is received reliable" in bench.processes[-1].log()
-
-    bench.until(settled, "the embedder to match the camera's reliability")
+    bench.open_camera("image", Image)
     return bench
 
 

@@ -20,6 +20,7 @@ def vqa(bench: Any, model: str) -> Any:
     """A bench with an active vqa node."""
     bench.start("vqa", model=model)
     bench.wait_active("vqa")
+    bench.open_camera("image", Image)
     return bench
 
 

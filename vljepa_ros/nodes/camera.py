@@ -77,6 +77,8 @@ class Camera:
         self._is_open = False
 
     def _subscribe(self) -> Any:
+        how = self._reliability.name.lower()
+        self._node.get_logger().info(f"{self._topic} is received {how}")
         return self._node.create_subscription(
             self._type,
             self._topic,
@@ -122,7 +124,6 @@ class Camera:
         self._reliability = wanted
         self._node.dispose(self._node.destroy_subscription, self._subscription)
         self._subscription = self._subscribe()
-        self._node.get_logger().info(f"{self._topic} is received {wanted.name.lower()}")
 
     def _report(self, publishers: list[Any]) -> None:
         message = (

@@ -185,6 +185,10 @@ def run(makers: Sequence[Callable[[], ManagedNode]], args: list[str] | None) -> 
                 node.destroy_disposed()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        # rclpy's RCLError: a signal may shut it down in the middle of anything.
+        if rclpy.ok():
+            raise
     except ParameterException as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1

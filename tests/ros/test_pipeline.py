@@ -1,0 +1,117 @@
+"""All nodes in one process: compressed images in; embeddings, shifts, sentences, answers out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage
+from vljepa_ros.msg import Description, ModelInfo, SemanticEmbedding, SemanticShift
+from vljepa_ros.srv import Ask
+
+NODES = ("embedder", "gate", "decoder", "vqa")
+PERIOD = 0.25  # s between the stamps of two images
+SCENE_LENGTH = 12  # images
+
+
+@pytest.fixture(scope="module")
+def pipeline(bench: Any, model: str) -> Any:
+    """A bench with the active pipeline, which hears compressed images of a remapped topic."""
+    bench.process = bench.start(
+        "pipeline", remap={"image": "front/image"}, model=model, image_transport="compressed"
+    )
+    bench.embeddings = bench.collect(SemanticEmbedding, "embedding")
+    bench.shifts = bench.collect(SemanticShift, "shift")
+    bench.descriptions = bench.collect(Description, "description")
+    for name in NODES:
+        bench.wait_active(name)
+    bench.open_camera("front/image/compressed", CompressedImage, readers=2)
+    return bench
+
+
+def jpeg(rgb: np.ndarray, index: int) -> CompressedImage:
+    data = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]))[1]
+    message = CompressedImage(format="jpeg", data=array("B", data.tobytes()))
+    message.header.frame_id = "camera_optical"
+    nanoseconds = round((100 + index * PERIOD) * 1e9)
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(nanoseconds, 10**9)
+    return message
+
+
+@pytest.fixture(scope="module")
+def played(pipeline: Any, scene: Callable[..., np.ndarray]) -> Any:
+    """The same after a scene of a ball and a box, and then darkness."""
+    lit, dark = scene(), np.full((240, 320, 3), 5, np.uint8)
+    for index in range(2 * SCENE_LENGTH):
+        message = jpeg(lit if index < SCENE_LENGTH else dark, index)
+        pipeline.publish("front/image/compressed", message)
+        pipeline.until(
+            lambda message=message: any(
+                e.header.stamp == message.header.stamp for e in pipeline.embeddings
+            ),
+            f"the embedding of image {index}",
+        )
+    pipeline.until(lambda: len(pipeline.shifts) >= 2, "two shifts")
+    pipeline.until(
+        lambda: len(pipeline.descriptions) == len(pipeline.shifts), "a description of each"
+    )
+    return pipeline
+
+
+def test_each_image_is_embedded_and_few_are_described(played: Any) -> None:
+    assert len(played.embeddings) == 2 * SCENE_LENGTH
+    assert 2 <= len(played.descriptions) <= SCENE_LENGTH
+    assert played.shifts[0].trigger == SemanticShift.FIRST
+    assert SemanticShift.SHIFT in [shift.trigger for shift in played.shifts]
+
+
+def test_stamps_and_model_go_through_the_whole_chain(played: Any) -> None:
+    images = {(e.header.stamp.sec, e.header.stamp.nanosec) for e in played.embeddings}
+    for shift, description in zip(played.shifts, played.descriptions, strict=True):
+        assert description.header == shift.header
+        assert (shift.header.stamp.sec, shift.header.stamp.nanosec) in images
+        assert description.header.frame_id == "camera_optical"
+        assert description.segment_id == shift.segment_id
+        assert description.model_id == played.embeddings[0].model_id
+        assert description.text and 0 <= description.confidence <= 1
+
+
+def test_the_model_is_announced_once(played: Any) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    infos = played.collect(ModelInfo, "model_info", latched)
+    played.until(lambda: infos, "model_info")
+    assert infos[0].model_id == played.embeddings[0].model_id
+    assert played.node.count_publishers("model_info") == 1
+
+
+def test_questions_are_answered_beside_the_stream(played: Any) -> None:
+    answer = played.call("ask", Ask, question="Is it dark?", candidates=["yes", "no"])
+    assert answer.success, answer.message
+    assert answer.answer in ("yes", "no")
+    assert answer.header == played.embeddings[-1].header
+
+
+def test_all_nodes_report_to_diagnostics(played: Any) -> None:
+    for name in NODES:
+        played.until(
+            lambda name=name: played.diagnostics(name).get("level") == "0", f"{name} to be well"
+        )
+    played.until(
+        lambda: played.counted("decoder", "decodes") == len(played.descriptions), "all decodes"
+    )
+    assert played.counted("gate", "embeddings") == len(played.embeddings)
+
+
+def test_one_node_can_be_stopped_and_the_others_go_on(
+    played: Any, scene: Callable[..., np.ndarray]
+) -> None:
+    assert played.change("decoder", "deactivate")
+    played.embeddings.clear()
+    played.publish("front/image/compressed", jpeg(scene(), 4 * SCENE_LENGTH))
+    played.until(lambda: played.embeddings, "an embedding")
+    assert played.change("decoder", "activate")
