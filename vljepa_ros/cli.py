@@ -105,18 +105,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
     table = Table(title=f"{engine.info.model_id} on held-out episodes ({options.split})")
-    for column in ("metric", "value", "chance", "trials"):
+    for column in ("metric", "value", "blind", "chance", "trials"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    for metric in evaluation.run():
-        table.add_row(
-            metric.name, f"{metric.value:.3f}", f"{metric.chance:.3f}", str(metric.trials)
-        )
+    floors = Evaluation(engine, options.data, options.split, blind=True).run()
+    for metric, floor in zip(evaluation.run(), floors, strict=True):
+        shares = (f"{share:.3f}" for share in (metric.value, floor.value, metric.chance))
+        table.add_row(metric.name, *shares, str(metric.trials))
     console = Console()
     console.print(table)
     count = evaluation.decodes(GateConfig())
     console.print(
-        f"Decodes: {count.decoded} with the gate, {count.frames} on every frame "
-        f"({count.frames / max(1, count.decoded):.1f}x fewer), for {count.events} events"
+        f"Decodes: {count.decoded} with the gate, of which {count.first} open a stream, and "
+        f"{count.frames} on every frame; true events: {count.events}"
     )
 
 

@@ -92,3 +92,15 @@ def test_questions_that_make_no_sense_are_not_asked() -> None:
 )
 def test_articles(name: str, expected: str) -> None:
     assert with_article(name) == expected
+
+
+def test_the_words_of_a_question_do_not_tell_its_answer() -> None:
+    """Every thing that is asked for in vain is also asked for rightly at another time."""
+    facts = {**FACTS, "source": "composites"}
+    asked: dict[str, set[str]] = {"yes": set(), "no": set()}
+    for last in range(30):
+        for seed in range(20):
+            sample = make_sample(facts, max(0, last - 6), last, "exists", Random(seed))
+            if sample is not None:
+                asked[sample.meaning].add("orange" if "orange" in sample.query else "red mug")
+    assert asked == {"yes": {"orange", "red mug"}, "no": {"orange"}}

@@ -104,9 +104,11 @@ def test_a_run_resumes_where_it_was_killed(data: Path, tmp_path: Path) -> None:
     evaluation = Evaluation(engine, data, "test", trials=5)
     metrics = evaluation.run()
     assert all(0 <= m.value <= 1 and 0 < m.chance <= 1 and m.trials for m in metrics)
+    floors = Evaluation(engine, data, "test", trials=5, blind=True).run()
+    assert [m.name for m in floors] == [m.name for m in metrics]
     count = evaluation.decodes(GateConfig())
     assert count.frames == 32
-    assert 4 <= count.decoded <= 32
+    assert count.first == 4 <= count.decoded <= 32
 
 
 def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measures a model on held-out episodes; every figure stands beside its chance level."""
+"""Measures a model on held-out episodes, beside chance and beside answering blindly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine
-from vljepa_ros.streaming.gate import ChangeGate, GateConfig
+from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import Sampler, window_frames
 from vljepa_ros.training.features import Episode, load_episodes
 from vljepa_ros.training.language import Sample, make_sample, name_of, with_article
@@ -39,9 +39,13 @@ class Metric:
 
 @dataclass(frozen=True)
 class DecodeCount:
-    """Decodes that the gate asked for, over all frames and all true events of the streams."""
+    """Decodes that the gate asked for, over all frames and all true events of the streams.
+
+    `first` of them only open a stream and answer no event.
+    """
 
     decoded: int
+    first: int
     frames: int
     events: int
 
@@ -55,13 +59,22 @@ class Evaluation:
         split: "val" or "test".
         seed: of the drawn windows; the same seed asks the same questions.
         trials: questions of each kind.
+        blind: ask about the frames of another episode. What a metric still reaches comes from
+            the words and frequencies of the questions, and is the floor to compare with.
     """
 
     def __init__(
-        self, engine: Engine, data: Path, split: str, seed: int = 0, trials: int = 400
+        self,
+        engine: Engine,
+        data: Path,
+        split: str,
+        seed: int = 0,
+        trials: int = 400,
+        blind: bool = False,
     ) -> None:
         self.engine = engine
         self.count = trials
+        self.other = Random(seed) if blind else None
         self.seed = seed
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
         loaded = {s: load_episodes(data, (s,), split) for s in ("tabletop", "composites")}
@@ -121,17 +134,19 @@ class Evaluation:
 
     def decodes(self, config: GateConfig) -> DecodeCount:
         """Lets the gate watch every episode as a stream of its own."""
-        decoded = frames = events = 0
+        decoded = first = frames = events = 0
         for episode in (e for episodes in self.sources.values() for e in episodes):
             gate = ChangeGate(config)
             period = int(episode.facts["frame_period"] * 1e9)
             for last in range(len(episode.tokens)):
                 window = window_frames(episode, last, self.window)
                 embedding = self._embed(episode, window, _STREAM_QUERY)[0]
-                decoded += gate.update(last * period, embedding) is not None
+                shift = gate.update(last * period, embedding)
+                decoded += shift is not None
+                first += shift is not None and shift.trigger == Trigger.FIRST
             frames += len(episode.tokens)
             events += len(episode.facts["events"])
-        return DecodeCount(decoded, frames, events)
+        return DecodeCount(decoded, first, frames, events)
 
     def _choose(self, name: str, drawn: Sequence[Draw], labels: Sequence[str]) -> Metric:
         """Share of draws whose plainest answer is the nearest of ten labels."""
@@ -162,6 +177,10 @@ class Evaluation:
 
     def _predict(self, draw: Draw) -> NDArray[np.float32]:
         sample, episode, frames = draw
+        if self.other is not None:
+            episodes = [e for e in self.sources[episode.facts["source"]] if e is not episode]
+            episode = self.other.choice(episodes)
+            frames = [min(frame, len(episode.tokens) - 1) for frame in frames]
         return self._embed(episode, frames, sample.query)
 
     def _embed(self, episode: Episode, frames: Sequence[int], query: str) -> NDArray[np.float32]:

@@ -164,28 +164,33 @@ def _exists(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
     names = [name_of(facts, v["id"]) for v in state_at(facts, last)["visible"]]
     if not names:
         return None
-    name, truth = rng.choice(names), rng.random() < 0.5
-    if not truth:
-        name = _absent(facts, names, rng)
+    truth = rng.random() < 0.5
+    name = rng.choice(names) if truth else _absent(facts, names, rng)
+    if name is None:
+        return None
     place = rng.choice(("there", phrases.IN_VIEW[facts["source"]], "to be seen"))
     thing = with_article(name)
     query = f"Is there {thing}?" if place == "there" else f"Is {thing} {place}?"
     return _yes_no("exists", query, truth)
 
 
-def _absent(facts: Facts, present: list[str], rng: Random) -> str:
-    """A thing that is not there: half the time one that differs in one attribute."""
+def _absent(facts: Facts, present: list[str], rng: Random) -> str | None:
+    """A thing that is not there: one that differs in one attribute, or that comes or went.
+
+    Never from a list of its own: the words of the question would then tell the answer.
+    """
     # An orange is a thing as well as a color.
     colored = [n.split(" ", 1) for n in present if n.split(" ")[0] in phrases.COLORS and " " in n]
-    pool: list[str] = []
-    if colored and rng.random() < 0.5:
-        _, noun = rng.choice(colored)
-        pool = [f"{c} {noun}" for c in phrases.COLORS]
-    elif colored:
-        color, _ = rng.choice(colored)
-        pool = [f"{color} {noun}" for noun in ("mug", "ball", "cube", "can", "bottle", "book")]
-    pool = pool or ["banana", "car", "dog", "shoe", "clock", "flower", "hammer", "bird", "cake"]
-    return rng.choice([name for name in pool if name not in present])
+    if facts["source"] == "tabletop" and colored:
+        color, noun = rng.choice(colored)
+        if rng.random() < 0.5:
+            pool = [f"{other} {noun}" for other in phrases.COLORS]
+        else:
+            pool = [f"{color} {other}" for other in phrases.SHAPES]
+    else:
+        pool = [name_of(facts, thing["id"]) for thing in facts["objects"]]
+    pool = [name for name in pool if name not in present]
+    return rng.choice(pool) if pool else None
 
 
 def _lamp(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:

@@ -121,3 +121,4 @@ PLACES = {
 COLORS = (
     "red", "green", "blue", "yellow", "orange", "purple", "pink", "brown", "white", "black",
 )  # fmt: skip
+SHAPES = ("mug", "ball", "cube", "can", "bottle", "book", "plate")  # of the tabletop
