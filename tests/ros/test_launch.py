@@ -98,3 +98,28 @@ def test_it_starts_the_executables_and_ends_on_sigint(composed: str, started: se
     assert seen == started, output
     assert process.returncode == 0, output
     assert output.count("process has finished cleanly") == len(started), output
+
+
+@needs_launch
+def test_arguments_that_are_not_given_leave_the_params_file_alone(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    text = "/**:\n  ros__parameters:\n    model: /from/the/file\n"
+    params.write_text(text)
+    process = subprocess.Popen(
+        [*(sys.executable, "-c", RUNNER, str(LAUNCH_FILE)), f"params_file:={params}"],
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines, stopped = [], False
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if not stopped and sum("cannot be configured" in line for line in lines) == 3:
+                process.send_signal(signal.SIGINT)
+                stopped = True
+    output = "".join(lines)
+    assert output.count("/from/the/file") >= 3, output
+    assert process.returncode == 0, output

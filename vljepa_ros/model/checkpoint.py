@@ -46,7 +46,7 @@ def load_checkpoint(folder: Path) -> VLJEPA:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); copy it again") from error
     _check_names(model, state, path)
-    model.load_state_dict({k: v for k, v in state.items()}, strict=False)
+    model.load_state_dict(state, strict=False)  # the encoders come from their packages
     model.load_pretrained()
     return model.eval()
 

@@ -69,7 +69,8 @@ class VLJEPA(nn.Module):
     def decode(self, embeddings: Tensor) -> list[str]:
         """Texts of (B, D) L2-normalised embeddings, by greedy decoding."""
         rows = self.y_decoder.generate(embeddings)
-        return [self.tokenizer.tokenizer.decode(row) for row in rows]
+        # WordPiece's clean-up joins commas and stops to the word before them, but no semicolon.
+        return [self.tokenizer.tokenizer.decode(row).replace(" ;", ";") for row in rows]
 
     def _tokenize(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
         device = self.y_encoder.head.weight.device

@@ -80,15 +80,18 @@ def to_label_scores(
 
 def to_shift(shift: Shift, newest: SemanticEmbedding) -> SemanticShift:
     """SemanticShift of a gate's segment; `newest` is the embedding that ended it."""
-    start = to_time(shift.segment_start)
     embedding = to_embedding(
-        newest.header, shift.segment_start, 0, newest.model_id, newest.query, shift.embedding
+        newest.header,
+        shift.segment_start,
+        newest.window_frames,
+        newest.model_id,
+        newest.query,
+        shift.embedding,
     )
-    embedding.window_start, embedding.window_frames = start, newest.window_frames
     return SemanticShift(
         header=newest.header,
         segment_id=shift.segment_id,
-        segment_start=start,
+        segment_start=embedding.window_start,
         segment_end=to_time(shift.segment_end),
         embeddings=shift.embeddings,
         trigger=int(shift.trigger),

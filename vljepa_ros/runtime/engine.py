@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
 _TEXT_CACHE = 4096  # embeddings
-# Cosines of an answer and its rivals lie close together; training's temperature spreads them.
+# Cosines of an answer and its rivals lie close together; the temperature that training starts
+# from spreads them.
 _TEMPERATURE = 0.07
 
 

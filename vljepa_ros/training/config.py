@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class TrainConfig:
     y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
     decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
     seed: int = 0
-    save_every: int = field(default=100)  # steps between two checkpoints
+    save_every: int = 100  # steps between two checkpoints
 
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:

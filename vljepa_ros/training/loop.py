@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.y_decoder import END, vocabulary_of
+from vljepa_ros.model.y_encoder import TextTokenizer
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import load_episodes
@@ -48,8 +49,7 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
 def _new_model(config: TrainConfig, sampler: Sampler) -> VLJEPA:
     """A model whose Y-Decoder knows the words of the training texts."""
     words = {word for _ in range(_VOCABULARY_DRAWS) for word in sampler.draw()[0].answers}
-    probe = VLJEPA(config.model)
-    vocabulary = vocabulary_of(probe.tokenizer, sorted(words))
+    vocabulary = vocabulary_of(TextTokenizer(), sorted(words))
     decoder = replace(config.model.y_decoder, vocabulary=len(vocabulary))
     model = VLJEPA(replace(config.model, y_decoder=decoder))
     model.y_decoder.token_ids.copy_(vocabulary)
