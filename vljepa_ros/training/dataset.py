@@ -15,17 +15,18 @@ from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample, make_sample
 
-# How often each kind is asked in training; events are the hardest and the most useful.
+# How often each kind is asked in training. Captions and events are the most useful; yes-or-no
+# questions tell the least per sample, so they are asked more often than they matter.
 KIND_WEIGHTS: Mapping[str, float] = {
     "caption": 4.0,
     "event": 3.0,
     "what": 1.5,
     "color": 1.0,
     "count": 0.7,
-    "where": 1.0,
-    "exists": 1.0,
-    "lamp": 0.5,
-    "furniture": 0.5,
+    "where": 1.5,
+    "exists": 2.0,
+    "lamp": 0.8,
+    "furniture": 0.8,
     "holding": 0.5,
 }
 
