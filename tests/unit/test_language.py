@@ -81,10 +81,18 @@ def test_every_sample_is_complete(kind: str, seed: int) -> None:
         assert not sample.choices or sample.answers[0] in sample.choices
 
 
+def test_a_state_is_told_when_either_is_asked_for() -> None:
+    for seed in range(4):
+        lamp, drawer = _ask("lamp_state", 24, 29, seed), _ask("furniture_state", 24, 29, seed)
+        assert lamp.answers[0] == "the lamp is off"
+        assert lamp.choices == ("the lamp is on", "the lamp is off")
+        assert drawer.answers[0] == "the drawer is closed"
+
+
 def test_questions_that_make_no_sense_are_not_asked() -> None:
     facts = {**FACTS, "states": [{**FACTS["states"][0], "lamp": None, "drawer": None}]}
-    assert make_sample(facts, 0, 6, "lamp", Random(0)) is None
-    assert make_sample(facts, 0, 6, "furniture", Random(0)) is None
+    for kind in ("lamp", "furniture", "lamp_state", "furniture_state"):
+        assert make_sample(facts, 0, 6, kind, Random(0)) is None
 
 
 @pytest.mark.parametrize(

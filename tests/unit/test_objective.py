@@ -35,6 +35,22 @@ def test_equal_answers_are_no_negatives() -> None:
     assert with_duplicate <= without + 0.1
 
 
+def test_hard_negatives_count_in_their_own_row_only() -> None:
+    torch.manual_seed(0)
+    predicted, target, wrong = _unit(3), _unit(3), _unit(2)
+    negatives = torch.zeros(3, 2, 8)
+    negatives[1] = wrong
+    rows = [torch.cat([predicted[i] @ target.T, n]) for i, n in enumerate(
+        (torch.empty(0), predicted[1] @ wrong.T, torch.empty(0))
+    )]  # fmt: skip
+    forward = -torch.stack(
+        [torch.log_softmax(row / 0.07, 0)[i] for i, row in enumerate(rows)]
+    ).mean()
+    backward = -torch.log_softmax(predicted @ target.T / 0.07, 0).diagonal().mean()
+    loss = InfoNCE(0.07)(predicted, target, torch.arange(3), negatives)
+    torch.testing.assert_close(loss, (forward + backward) / 2)
+
+
 def test_descending_it_finds_the_targets() -> None:
     torch.manual_seed(0)
     raw, target = torch.randn(6, 8, requires_grad=True), _unit(6)

@@ -33,6 +33,7 @@ CONFIG = TrainConfig(
     decoder=StageConfig(steps=2, batch_size=8, learning_rate=1e-3, warmup_steps=1),
     sources=_SOURCES,
     save_every=2,
+    precision="bf16",
 )
 
 
@@ -83,6 +84,10 @@ def test_batches_repeat_with_the_seed(data: Path) -> None:
     same = first.meanings[:, None] == first.meanings[None]
     names = [s.meaning for s in first.samples]
     assert same.tolist() == [[a == b for b in names] for a in names]
+    assert first.negatives == second.negatives
+    for sample, negatives in zip(first.samples, first.negatives, strict=True):
+        assert negatives
+        assert not set(negatives) & set(sample.answers)
 
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class TrainConfig:
     sources: tuple[str, ...] = ("tabletop", "composites")
     y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
     decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
+    precision: str = "fp32"  # of the transformers' forward passes: fp32 or bf16
     seed: int = 0
     save_every: int = 100  # steps between two checkpoints
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.model.config import WindowConfig
+from vljepa_ros.training.counterfactuals import hard_negatives
 from vljepa_ros.training.features import Episode
-from vljepa_ros.training.language import Sample, make_sample
+from vljepa_ros.training.language import Facts, Sample, make_sample
 
 # How often each kind is asked in training. Captions and events are the most useful; yes-or-no
 # questions tell the least per sample, so they are asked more often than they matter.
@@ -25,10 +27,14 @@ KIND_WEIGHTS: Mapping[str, float] = {
     "count": 0.7,
     "where": 1.5,
     "exists": 2.0,
-    "lamp": 0.8,
-    "furniture": 0.8,
+    "lamp": 1.0,
+    "furniture": 1.0,
+    "lamp_state": 0.6,
+    "furniture_state": 0.6,
     "holding": 0.5,
 }
+
+HARD_NEGATIVES = 4  # for each sample
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,14 @@ class Batch:
         samples: B samples.
         texts: B answers, drawn from the wordings of the sample.
         meanings: (B,) int64, equal where two answers mean the same.
+        negatives: up to HARD_NEGATIVES wrong answers to each query, the nearest to the right one.
     """
 
     tokens: Tensor
     samples: list[Sample]
     texts: list[str]
     meanings: Tensor
+    negatives: list[list[str]]
 
 
 class Sampler:
@@ -71,23 +79,31 @@ class Sampler:
         self.window = window
         self.kinds, self.weights = list(weights), list(weights.values())
         self.random = Random(seed)
+        self.things: dict[str, list[Facts]] = defaultdict(list)
+        for facts in (episode.facts for episode in episodes):
+            self.things[facts["source"]] += facts["objects"]
 
     def draw(self) -> tuple[Sample, Episode, list[int]]:
         """One sample, its episode and the frames of its window (T numbers, oldest first)."""
+        return self._draw()[:3]
+
+    def _draw(self) -> tuple[Sample, Episode, list[int], int]:
+        """What `draw` returns, and the seed that makes the sample from the facts."""
         while True:
             episode = self.random.choice(self.episodes)
             last = self.random.randrange(len(episode.tokens))
             frames = window_frames(episode, last, self.window)
             kind = self.random.choices(self.kinds, self.weights)[0]
-            sample = make_sample(episode.facts, frames[0], last, kind, self.random)
+            seed = self.random.getrandbits(32)
+            sample = make_sample(episode.facts, frames[0], last, kind, Random(seed))
             if sample is not None and not _borderline(episode, last, kind):
-                return sample, episode, frames
+                return sample, episode, frames, seed
 
     def batch(self, size: int) -> Batch:
         """A batch of independent draws."""
-        drawn = [self.draw() for _ in range(size)]
-        tokens = np.stack([episode.tokens[frames] for _, episode, frames in drawn])
-        samples = [sample for sample, _, _ in drawn]
+        drawn = [self._draw() for _ in range(size)]
+        tokens = np.stack([episode.tokens[frames] for _, episode, frames, _ in drawn])
+        samples = [sample for sample, *_ in drawn]
         numbers: dict[str, int] = {}
         meanings = [numbers.setdefault(s.meaning, len(numbers)) for s in samples]
         return Batch(
@@ -95,7 +111,14 @@ class Sampler:
             samples,
             [self.random.choice(s.answers) for s in samples],
             torch.tensor(meanings),
+            [self._negatives(*draw) for draw in drawn],
         )
+
+    def _negatives(
+        self, sample: Sample, episode: Episode, frames: list[int], seed: int
+    ) -> list[str]:
+        window, things = (frames[0], frames[-1]), self.things[episode.facts["source"]]
+        return hard_negatives(episode.facts, window, sample, seed, things, HARD_NEGATIVES)
 
 
 def window_frames(episode: Episode, last: int, window: WindowConfig) -> list[int]:

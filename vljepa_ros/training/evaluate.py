@@ -24,7 +24,10 @@ _POOL = 100  # texts that a window's own is searched among
 _WAYS = 10  # labels of a classification
 _STREAM_QUERY = "Describe the scene."
 _SHARES = ("value", "chance")
-CHOICE_KINDS = ("color", "count", "where", "exists", "lamp", "furniture")
+CHOICE_KINDS = (
+    *("color", "count", "where", "exists"),
+    *("lamp", "furniture", "lamp_state", "furniture_state"),
+)
 
 
 @dataclass(frozen=True)

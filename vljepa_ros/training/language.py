@@ -201,14 +201,37 @@ def _lamp(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
     return _yes_no("lamp", f"Is the lamp {asked}?", lamp == asked)
 
 
-def _furniture(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
-    state = state_at(facts, last)
-    known = [(k, t) for k, t in (("drawer", "drawer"), ("lid", "box")) if state[k]]
-    if not known:
+def _lamp_state(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    lamp = state_at(facts, last)["lamp"]
+    if lamp is None:
         return None
-    key, thing = rng.choice(known)
+    query = rng.choice(("Is the lamp on or off?", "Is the lamp off or on?"))
+    return _either("lamp_state", query, "the lamp", lamp, ("on", "off"))
+
+
+def _furniture(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    part = _known_part(facts, last, rng)
+    if part is None:
+        return None
+    thing, state = part
     asked = rng.choice(("open", "closed"))
-    return _yes_no("furniture", f"Is the {thing} {asked}?", state[key] == asked)
+    return _yes_no("furniture", f"Is the {thing} {asked}?", state == asked)
+
+
+def _furniture_state(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    part = _known_part(facts, last, rng)
+    if part is None:
+        return None
+    thing, state = part
+    query = rng.choice((f"Is the {thing} open or closed?", f"Is the {thing} closed or open?"))
+    return _either("furniture_state", query, f"the {thing}", state, ("open", "closed"))
+
+
+def _known_part(facts: Facts, last: int, rng: Random) -> tuple[str, str] | None:
+    """A part that opens and its state; None where the scene has none."""
+    state = state_at(facts, last)
+    known = [(thing, state[k]) for k, thing in (("drawer", "drawer"), ("lid", "box")) if state[k]]
+    return rng.choice(known) if known else None
 
 
 def _holding(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
@@ -227,6 +250,12 @@ def _yes_no(kind: str, query: str, truth: bool) -> Sample:
     return Sample(kind, query, answers, answers[0], ("yes", "no"))
 
 
+def _either(kind: str, query: str, the: str, state: str, states: tuple[str, str]) -> Sample:
+    answers = (f"{the} is {state}", f"it is {state}", state)
+    choices = tuple(f"{the} is {one}" for one in states)
+    return Sample(kind, query, answers, f"{the} {state}", choices)
+
+
 def _list(names: list[str]) -> str:
     things = [with_article(name) for name in names]
     return things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
@@ -242,6 +271,8 @@ KINDS: dict[str, Callable[[Facts, int, int, Random], Sample | None]] = {
     "exists": _exists,
     "lamp": _lamp,
     "furniture": _furniture,
+    "lamp_state": _lamp_state,
+    "furniture_state": _furniture_state,
     "holding": _holding,
 }
 

@@ -17,7 +17,7 @@ from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.y_decoder import END, vocabulary_of
 from vljepa_ros.model.y_encoder import TextTokenizer
 from vljepa_ros.training.config import StageConfig, TrainConfig
-from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
+from vljepa_ros.training.dataset import HARD_NEGATIVES, KIND_WEIGHTS, Batch, Sampler
 from vljepa_ros.training.features import load_episodes
 from vljepa_ros.training.objective import InfoNCE
 
@@ -76,6 +76,11 @@ class TextVectors:
         """(B, D) embeddings, through the head as it is now."""
         return F.normalize(self.model.y_encoder.head(self(texts)), dim=-1)
 
+    def embed_between(self, pairs: list[list[str]]) -> Tensor:
+        """Random points between two wordings of each answer, where predictions lie: (B, D)."""
+        first, second = (self.embed([pair[side] for pair in pairs]) for side in (0, 1))
+        return F.normalize(torch.lerp(first, second, torch.rand(len(pairs), 1)), dim=-1)
+
 
 def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
     objective = InfoNCE()
@@ -94,8 +99,10 @@ def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path)
 
     def loss() -> Tensor:
         batch = sampler.batch(config.main.batch_size)
-        predicted = model(batch.tokens, [s.query for s in batch.samples])
-        return objective(predicted, vectors.embed(batch.texts), batch.meanings)
+        with _precision(config):
+            predicted = model(batch.tokens, [s.query for s in batch.samples])
+        targets = vectors.embed(batch.texts)
+        return objective(predicted.float(), targets, batch.meanings, _negatives(vectors, batch))
 
     modules = nn.ModuleDict(
         {"predictor": model.predictor, "head": model.y_encoder.head, "objective": objective}
@@ -103,9 +110,23 @@ def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path)
     _optimise("main", loss, modules, optimizer, config.main, config.save_every, run)
 
 
+def _negatives(vectors: TextVectors, batch: Batch) -> Tensor:
+    """Embeddings of the hard negatives, zero where there are fewer: (B, HARD_NEGATIVES, D)."""
+    embedded = iter(vectors.embed([text for texts in batch.negatives for text in texts]))
+    rows = torch.zeros(len(batch.negatives), HARD_NEGATIVES, vectors.model.config.embedding_dim)
+    for row, texts in enumerate(batch.negatives):
+        for column in range(len(texts)):
+            rows[row, column] = next(embedded)
+    return rows
+
+
 def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
-    """Learn to say the plainest wording of whatever lies near an answer's embedding."""
-    model.requires_grad_(False)
+    """Learn to say the plainest wording of an answer's embedding, predicted or true.
+
+    Half of each batch are predicted embeddings of training windows, which lie apart from those
+    of texts in a way that no noise of equal strength in all directions imitates.
+    """
+    model.requires_grad_(False).eval()
     model.y_decoder.requires_grad_(True)
     optimizer = torch.optim.AdamW(
         model.y_decoder.parameters(),
@@ -116,24 +137,34 @@ def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Pa
     own = {int(w): i for i, w in enumerate(model.y_decoder.token_ids)}
 
     def loss() -> Tensor:
-        samples = [sampler.draw()[0] for _ in range(config.decoder.batch_size)]
-        pairs = [sampler.random.choices(s.answers, k=2) for s in samples]
-        targets = _between_wordings(vectors, pairs)
-        noise = F.normalize(torch.randn_like(targets), dim=-1)
-        length = torch.rand(len(targets), 1) * config.decoder_noise
-        noisy = F.normalize(targets + noise * length, dim=-1)
+        batch = sampler.batch(config.decoder.batch_size)
+        samples, half = batch.samples, config.decoder.batch_size // 2
+        with _precision(config):
+            predicted = model(batch.tokens[:half], [s.query for s in samples[:half]]).float()
+        true = vectors.embed_between(
+            [sampler.random.choices(s.answers, k=2) for s in samples[half:]]
+        )
+        embeddings = _with_noise(torch.cat([predicted, true]), config.decoder_noise)
         tokens = _own_tokens(model, [s.answers[0] for s in samples], own)
-        logits = model.y_decoder(noisy, tokens[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0)
+        with _precision(config):
+            logits = model.y_decoder(embeddings, tokens[:, :-1])
+        return F.cross_entropy(
+            logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0
+        )
 
     modules = nn.ModuleDict({"y_decoder": model.y_decoder})
     _optimise("decoder", loss, modules, optimizer, config.decoder, config.save_every, run)
 
 
-def _between_wordings(vectors: TextVectors, pairs: list[list[str]]) -> Tensor:
-    """Random points between two wordings of each answer, where predictions lie: (B, D)."""
-    first, second = (vectors.embed([pair[side] for pair in pairs]) for side in (0, 1))
-    return F.normalize(torch.lerp(first, second, torch.rand(len(pairs), 1)), dim=-1)
+def _with_noise(embeddings: Tensor, longest: float) -> Tensor:
+    """(B, D) unit vectors, each moved by a random vector of a length up to `longest`."""
+    noise = F.normalize(torch.randn_like(embeddings), dim=-1)
+    return F.normalize(embeddings + noise * torch.rand(len(noise), 1) * longest, dim=-1)
+
+
+def _precision(config: TrainConfig) -> torch.autocast:
+    """Context in which the transformers run while training."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def _own_tokens(model: VLJEPA, texts: list[str], own: dict[int, int]) -> Tensor:

@@ -20,20 +20,34 @@ class InfoNCE(nn.Module):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(1.0 / temperature).log())
 
-    def forward(self, predicted: Tensor, target: Tensor, meanings: Tensor) -> Tensor:
+    def forward(
+        self,
+        predicted: Tensor,
+        target: Tensor,
+        meanings: Tensor,
+        negatives: Tensor | None = None,
+    ) -> Tensor:
         """Loss of a batch.
 
         Args:
             predicted: (B, D) L2-normalised.
             target: (B, D) L2-normalised; row i belongs to row i of `predicted`.
             meanings: (B,) equal where two answers mean the same.
+            negatives: (B, K, D) more wrong answers, each for its own row only; L2-normalised, or
+                zero where there is none.
 
         Returns:
             Scalar.
         """
-        logits = predicted @ target.T * self.log_scale.exp().clamp(max=_MAX_SCALE)
+        scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
+        logits = predicted @ target.T * scale
         same = meanings[:, None] == meanings[None, :]
         same.fill_diagonal_(False)
         logits = logits.masked_fill(same, float("-inf"))
         positive = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, positive) + F.cross_entropy(logits.T, positive)) / 2
+        backward = F.cross_entropy(logits.T, positive)
+        if negatives is not None:
+            wrong = torch.einsum("bd,bkd->bk", predicted, negatives) * scale
+            wrong = wrong.masked_fill(~negatives.any(-1), float("-inf"))
+            logits = torch.cat([logits, wrong], dim=1)
+        return (F.cross_entropy(logits, positive) + backward) / 2

@@ -1,0 +1,80 @@
+"""Hard negatives: wrong for the question asked, near to the right answer, the same every time."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from vljepa_ros.training.counterfactuals import hard_negatives
+from vljepa_ros.training.language import KINDS, make_sample
+
+_STATE = {"lamp": "on", "drawer": "closed", "lid": None, "arm": "holding", "target": 0}
+FACTS: dict[str, Any] = {
+    "source": "tabletop",
+    "objects": [
+        {"id": 0, "name": "can", "color": "purple"},
+        {"id": 1, "name": "ball", "color": "orange"},
+    ],
+    "states": [
+        {
+            "start": 0,
+            "visible": [
+                {"id": 0, "place": "left", "on": None},
+                {"id": 1, "place": "right", "on": None},
+            ],
+            **_STATE,
+        }
+    ],
+    "events": [
+        {"type": "place", "object": 0, "start": 10, "end": 12, "direction": None, "onto": None}
+    ],
+}
+THINGS = [*FACTS["objects"], {"id": 0, "name": "mug", "color": "red"}]
+
+
+def _negatives(kind: str, window: tuple[int, int], seed: int) -> tuple[Any, list[str]]:
+    sample = make_sample(FACTS, *window, kind, Random(seed))
+    assert sample is not None
+    return sample, hard_negatives(FACTS, window, sample, seed, THINGS, 4)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("window", [(0, 6), (8, 14)])
+def test_no_negative_is_right(kind: str, window: tuple[int, int]) -> None:
+    for seed in range(30):
+        sample, negatives = _negatives(kind, window, seed)
+        assert not set(negatives) & set(sample.answers)
+        assert len(negatives) <= 4
+        assert negatives == _negatives(kind, window, seed)[1]
+
+
+def test_an_event_is_told_of_another_thing_and_another_event_of_the_thing() -> None:
+    found = {text for seed in range(60) for text in _negatives("event", (8, 14), seed)[1]}
+    assert "the robot arm puts the red can down" in found
+    assert "the robot arm puts the purple mug down" in found
+    assert "the robot arm lifts the purple can" in found
+    assert "nothing is happening" in found
+    # Another wording of the truth would teach that it is wrong.
+    assert "the purple can is put down by the arm" not in found
+
+
+def test_the_negatives_of_a_choice_are_the_other_choices() -> None:
+    for seed in range(10):
+        sample, negatives = _negatives("color", (0, 6), seed)
+        assert len(negatives) == 4
+        assert set(negatives) <= set(sample.choices) - {sample.answers[0]}
+
+
+def test_a_quiet_scene_is_told_with_a_switched_lamp() -> None:
+    found = {text for seed in range(60) for text in _negatives("caption", (0, 6), seed)[1]}
+    assert any(text.endswith("the lamp is off") for text in found)
+
+
+def test_where_nothing_can_be_altered_there_are_none() -> None:
+    state = {"start": 0, "visible": [], **_STATE, "arm": "away", "target": None}
+    empty = {**FACTS, "source": "composites", "objects": [], "events": [], "states": [state]}
+    sample = make_sample(empty, 0, 6, "event", Random(0))
+    assert sample is not None
+    assert hard_negatives(empty, (0, 6), sample, 0, THINGS, 4) == []

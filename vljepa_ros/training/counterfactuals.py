@@ -1,0 +1,141 @@
+"""Hard negatives: answers that would be right if one attribute of the scene were another.
+
+Chance puts few of them into a batch, and without them a predictor learns that the arm lifts
+something purple before it learns whether that is a ball or a can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Any
+
+from vljepa_ros.training.language import Facts, Sample, event_in, make_sample, state_at
+from vljepa_ros.training.phrases import PLACES
+
+_OBJECT_EVENTS = ("appear", "remove", "move", "push", "approach", "grasp", "lift", "place")
+_CLIP_EVENTS = ("appear", "remove", "move")  # of composites, which have no arm
+_PART_EVENTS = (
+    *("drawer_open", "drawer_close", "lid_open", "lid_close"),
+    *("lamp_on", "lamp_off"),
+)
+_SWITCHES: dict[str, dict[str, Any]] = {
+    "lamp": {"on": "off", "off": "on"},
+    "drawer": {"open": "closed", "closed": "open"},
+    "lid": {"open": "closed", "closed": "open"},
+}
+_TRIES = 4  # alterations tried for each negative
+
+
+def hard_negatives(
+    facts: Facts,
+    window: tuple[int, int],
+    sample: Sample,
+    seed: int,
+    things: Sequence[Facts],
+    count: int,
+) -> list[str]:
+    """Wrong answers that differ from the right one by little.
+
+    Args:
+        facts: of the episode.
+        window: first and last frame.
+        sample: the question, made by `make_sample` with Random(seed).
+        seed: which repeats the question about altered facts.
+        things: objects to take other names and colours from.
+        count: how many.
+
+    Returns:
+        At most `count` texts; fewer where no alteration changes the answer.
+    """
+    rng = Random(seed)
+    if sample.choices:
+        wrong = [choice for choice in sample.choices if choice != sample.answers[0]]
+        return rng.choices(wrong, k=count)
+    found: list[str] = []
+    for _ in range(_TRIES * count):
+        altered = _alter(facts, window, sample.kind, rng, things)
+        other = make_sample(altered, *window, sample.kind, Random(seed))
+        if other and other.query == sample.query and other.meaning != sample.meaning:
+            found.append(rng.choice(other.answers))
+            if len(found) == count:
+                break
+    return found
+
+
+def _alter(
+    facts: Facts, window: tuple[int, int], kind: str, rng: Random, things: Sequence[Facts]
+) -> Facts:
+    """The same facts with one of them changed that an answer of this kind may tell."""
+    event = event_in(facts, *window)
+    state = state_at(facts, window[1])
+    shown = [view["id"] for view in state["visible"]]
+    rename = partial(_rename, facts, rng=rng, things=things)
+    ways: list[Callable[[], Facts]] = []
+    if kind in ("caption", "event") and event is not None:
+        ways = [partial(_retell, facts, event, rng), lambda: {**facts, "events": []}]
+        if event["object"] is not None:
+            ways += 2 * [partial(rename, event["object"])]
+    else:
+        if kind in ("caption", "event"):
+            ways.append(partial(_happen, facts, window, rng))
+        if kind == "caption":
+            ways.append(partial(_switch, facts, state, rng))
+        if kind == "holding" and shown:
+            ways.append(partial(_hold, facts, state, rng))
+        if kind != "event" and shown:
+            ways += 2 * [lambda: rename(rng.choice(shown))]
+    return rng.choice(ways)() if ways else facts
+
+
+def _rename(facts: Facts, number: int, *, rng: Random, things: Sequence[Facts]) -> Facts:
+    """Give an object another colour or another noun."""
+    other = rng.choice(things)
+    objects = []
+    for thing in facts["objects"]:
+        if thing["id"] == number:
+            if thing["color"] and other["color"]:
+                key = rng.choice(("color", "name"))
+                thing = {**thing, key: other[key]}
+            else:
+                thing = {**thing, "name": other["name"], "color": other["color"]}
+        objects.append(thing)
+    return {**facts, "objects": objects}
+
+
+def _retell(facts: Facts, event: Facts, rng: Random) -> Facts:
+    """Let another event happen to the same object or part, or the same to the other side."""
+    if event["object"] is None:
+        kind = rng.choice(_PART_EVENTS)
+    else:
+        kind = rng.choice(_OBJECT_EVENTS if facts["source"] == "tabletop" else _CLIP_EVENTS)
+    side = rng.choice(("left", "right")) if kind in ("move", "push") else None
+    return {**facts, "events": [{**event, "type": kind, "direction": side, "onto": None}]}
+
+
+def _happen(facts: Facts, window: tuple[int, int], rng: Random) -> Facts:
+    """Let an event happen where nothing does."""
+    event: dict[str, Any] = {"start": window[1], "end": window[1], "object": None}
+    if facts["source"] == "composites" or rng.random() < 0.5:
+        if not facts["objects"]:
+            return facts
+        event["object"] = rng.choice(facts["objects"])["id"]
+    return _retell(facts, event, rng)
+
+
+def _switch(facts: Facts, state: Facts, rng: Random) -> Facts:
+    """Switch a part, move an object or take it away, without an event."""
+    changes = [{part: other[state[part]]} for part, other in _SWITCHES.items() if state.get(part)]
+    for view in state["visible"]:
+        rest = [v for v in state["visible"] if v is not view]
+        changes.append({"visible": rest})
+        changes.append({"visible": [*rest, {**view, "place": rng.choice(list(PLACES))}]})
+    return {**facts, "states": [{**state, **rng.choice(changes)}]} if changes else facts
+
+
+def _hold(facts: Facts, state: Facts, rng: Random) -> Facts:
+    """Put another object, or nothing, into the gripper."""
+    target = rng.choice([view["id"] for view in state["visible"]])
+    arm = state["arm"] and rng.choice(("holding", "away"))
+    return {**facts, "states": [{**state, "arm": arm, "target": target}]}
