@@ -28,6 +28,7 @@ CHOICE_KINDS = (
     *("color", "count", "where", "exists"),
     *("lamp", "furniture", "lamp_state", "furniture_state"),
 )
+TOLD_KINDS = ("caption", "event", "what", "count", "where", "exists")  # both sources have them
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Evaluation:
             metrics.append(self.classification(source, episodes))
             metrics.append(self.event_choice(source, episodes))
             metrics += self.questions(source, episodes)
+            metrics += self.told(source, episodes)
         return metrics
 
     def retrieval(self, source: str, episodes: Sequence[Episode]) -> Metric:
@@ -134,6 +136,24 @@ class Evaluation:
         value, chance = (float(np.mean([getattr(m, f) for m in metrics])) for f in _SHARES)
         trials = sum(m.trials for m in metrics)
         return [*metrics, Metric(f"{source}: VQA, mean of kinds", value, chance, trials)]
+
+    def told(self, source: str, episodes: Sequence[Episode]) -> list[Metric]:
+        """Free answers: the decoded text must be a wording of the answer, word for word.
+
+        Chance is one guess among the answers that occur.
+        """
+        metrics = []
+        for kind in TOLD_KINDS:
+            drawn = self._draw(episodes, kind, self.count, self.seed)
+            decoded = self.engine.decode(np.concatenate([self._predict(draw) for draw in drawn]))
+            right = sum(
+                text.text in (answer.lower() for answer in sample.answers)
+                for text, (sample, _, _) in zip(decoded, drawn, strict=True)
+            )
+            chance = 1 / len({sample.meaning for sample, _, _ in drawn})
+            name = f"{source}: {kind} in free words"
+            metrics.append(Metric(name, right / len(drawn), chance, len(drawn)))
+        return metrics
 
     def decodes(self, config: GateConfig) -> DecodeCount:
         """Lets the gate watch every episode as a stream of its own."""
