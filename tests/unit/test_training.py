@@ -123,6 +123,8 @@ def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
         TrainConfig.from_yaml(path)
     with pytest.raises(CheckpointError, match="cannot be read"):
         TrainConfig.from_yaml(tmp_path / "none.yaml")
+    with pytest.raises(CheckpointError, match="fp32 or bf16, not 'bf61'"):
+        replace(CONFIG, precision="bf61")
 
 
 def test_the_shipped_configuration_is_valid() -> None:

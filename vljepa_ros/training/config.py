@@ -38,12 +38,17 @@ class TrainConfig:
     seed: int = 0
     save_every: int = 100  # steps between two checkpoints
 
+    def __post_init__(self) -> None:
+        if self.precision not in ("fp32", "bf16"):
+            raise CheckpointError(f"precision is fp32 or bf16, not {self.precision!r}")
+
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:
         """Read a file of config/models/.
 
         Raises:
-            CheckpointError: the file is missing or has a key that no field has.
+            CheckpointError: the file is missing, has a key that no field has, or a precision that
+                is neither fp32 nor bf16.
         """
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -12,7 +12,6 @@ from random import Random
 from typing import Any
 
 from vljepa_ros.training.language import Facts, Sample, event_in, make_sample, state_at
-from vljepa_ros.training.phrases import PLACES
 
 _OBJECT_EVENTS = ("appear", "remove", "move", "push", "approach", "grasp", "lift", "place")
 _CLIP_EVENTS = ("appear", "remove", "move")  # of composites, which have no arm
@@ -20,11 +19,6 @@ _PART_EVENTS = (
     *("drawer_open", "drawer_close", "lid_open", "lid_close"),
     *("lamp_on", "lamp_off"),
 )
-_SWITCHES: dict[str, dict[str, Any]] = {
-    "lamp": {"on": "off", "off": "on"},
-    "drawer": {"open": "closed", "closed": "open"},
-    "lid": {"open": "closed", "closed": "open"},
-}
 _TRIES = 4  # alterations tried for each negative
 
 
@@ -81,7 +75,7 @@ def _alter(
         if kind in ("caption", "event"):
             ways.append(partial(_happen, facts, window, rng))
         if kind == "caption":
-            ways.append(partial(_switch, facts, state, rng))
+            ways.append(partial(_change_state, facts, state, rng))
         if kind == "holding" and shown:
             ways.append(partial(_hold, facts, state, rng))
         if kind != "event" and shown:
@@ -124,18 +118,18 @@ def _happen(facts: Facts, window: tuple[int, int], rng: Random) -> Facts:
     return _retell(facts, event, rng)
 
 
-def _switch(facts: Facts, state: Facts, rng: Random) -> Facts:
-    """Switch a part, move an object or take it away, without an event."""
-    changes = [{part: other[state[part]]} for part, other in _SWITCHES.items() if state.get(part)]
-    for view in state["visible"]:
-        rest = [v for v in state["visible"] if v is not view]
-        changes.append({"visible": rest})
-        changes.append({"visible": [*rest, {**view, "place": rng.choice(list(PLACES))}]})
+def _change_state(facts: Facts, state: Facts, rng: Random) -> Facts:
+    """Switch the lamp or take an object away: what the caption of a quiet scene tells."""
+    changes: list[dict[str, Any]] = [
+        {"visible": [v for v in state["visible"] if v is not view]} for view in state["visible"]
+    ]
+    if state["lamp"]:
+        changes.append({"lamp": "off" if state["lamp"] == "on" else "on"})
     return {**facts, "states": [{**state, **rng.choice(changes)}]} if changes else facts
 
 
 def _hold(facts: Facts, state: Facts, rng: Random) -> Facts:
     """Put another object, or nothing, into the gripper."""
     target = rng.choice([view["id"] for view in state["visible"]])
-    arm = state["arm"] and rng.choice(("holding", "away"))
+    arm = rng.choice(("holding", "away"))
     return {**facts, "states": [{**state, "arm": arm, "target": target}]}

@@ -17,7 +17,7 @@ from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.y_decoder import END, vocabulary_of
 from vljepa_ros.model.y_encoder import TextTokenizer
 from vljepa_ros.training.config import StageConfig, TrainConfig
-from vljepa_ros.training.dataset import HARD_NEGATIVES, KIND_WEIGHTS, Batch, Sampler
+from vljepa_ros.training.dataset import KIND_WEIGHTS, Batch, Sampler
 from vljepa_ros.training.features import load_episodes
 from vljepa_ros.training.objective import InfoNCE
 
@@ -111,13 +111,10 @@ def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path)
 
 
 def _negatives(vectors: TextVectors, batch: Batch) -> Tensor:
-    """Embeddings of the hard negatives, zero where there are fewer: (B, HARD_NEGATIVES, D)."""
-    embedded = iter(vectors.embed([text for texts in batch.negatives for text in texts]))
-    rows = torch.zeros(len(batch.negatives), HARD_NEGATIVES, vectors.model.config.embedding_dim)
-    for row, texts in enumerate(batch.negatives):
-        for column in range(len(texts)):
-            rows[row, column] = next(embedded)
-    return rows
+    """Embeddings of the hard negatives, zero where a sample has fewer: (B, K, D)."""
+    embedded = vectors.embed([text for texts in batch.negatives for text in texts])
+    rows = embedded.split([len(texts) for texts in batch.negatives])
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
 
 
 def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
@@ -137,15 +134,14 @@ def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Pa
     own = {int(w): i for i, w in enumerate(model.y_decoder.token_ids)}
 
     def loss() -> Tensor:
-        batch = sampler.batch(config.decoder.batch_size)
-        samples, half = batch.samples, config.decoder.batch_size // 2
+        half = config.decoder.batch_size // 2
+        seen = sampler.batch(half)
+        told = [sampler.draw()[0] for _ in range(config.decoder.batch_size - half)]
         with _precision(config):
-            predicted = model(batch.tokens[:half], [s.query for s in samples[:half]]).float()
-        true = vectors.embed_between(
-            [sampler.random.choices(s.answers, k=2) for s in samples[half:]]
-        )
+            predicted = model(seen.tokens, [s.query for s in seen.samples]).float()
+        true = vectors.embed_between([sampler.random.choices(s.answers, k=2) for s in told])
         embeddings = _with_noise(torch.cat([predicted, true]), config.decoder_noise)
-        tokens = _own_tokens(model, [s.answers[0] for s in samples], own)
+        tokens = _own_tokens(model, [s.answers[0] for s in [*seen.samples, *told]], own)
         with _precision(config):
             logits = model.y_decoder(embeddings, tokens[:, :-1])
         return F.cross_entropy(
