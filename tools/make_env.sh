@@ -29,6 +29,8 @@ fi
 # The wheels would otherwise start Python a second time.
 export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
 [ -x .venv/bin/python ] || "$python" -m venv "${options[@]}" .venv
+# The pip that an older Python brings takes long to find what fits together, and may not.
+.venv/bin/python -m pip install --disable-pip-version-check --quiet --upgrade pip
 .venv/bin/python -m pip install --disable-pip-version-check --quiet --progress-bar off \
     "${requirements[@]}"
 if [ -d .venv/share/ament_index ]; then

@@ -30,8 +30,8 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="fetch the sources, render and encode the episodes")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder (default: data)")
-    data.add_argument("--tabletop", type=int, default=1000, help="training episodes simulated")
-    data.add_argument("--composites", type=int, default=600, help="training episodes composited")
+    data.add_argument("--tabletop", type=int, default=2400, help="training episodes simulated")
+    data.add_argument("--composites", type=int, default=1000, help="training episodes composited")
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--workers", type=int, default=2, help="processes")
     data.set_defaults(run=_data)

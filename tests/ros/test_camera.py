@@ -18,7 +18,7 @@ from vljepa_ros.nodes import transport
 
 SENT = 300  # images, 10 s
 # Fast DDS without our settings lets through no more than one or two of 90 best-effort images;
-# with them and a kernel as it comes, about every third.
+# with them and a kernel as it comes, about every fourth.
 ENOUGH = 30
 
 

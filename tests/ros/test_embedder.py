@@ -18,7 +18,7 @@ LABELS = ["a red ball", "an empty table"]
 @pytest.fixture(scope="module")
 def embedder(bench: Any, model: str) -> Any:
     """A bench with an active embedder and all that it publishes."""
-    bench.start("embedder", model=model, queries=QUERIES, labels=LABELS)
+    bench.start("embedder", model=model, queries=QUERIES, labels=LABELS, max_rate_hz=0.0)
     bench.embeddings = bench.collect(SemanticEmbedding, "embedding")
     bench.labels = bench.collect(LabelScores, "labels")
     bench.wait_active("embedder")

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
+from vljepa_ros.model.pretrained import efficientnet_lite0_weights
 from vljepa_ros.model.transformer import Transformer
 from vljepa_ros.model.vljepa import stack_window
 from vljepa_ros.model.x_encoder import XEncoder
@@ -38,10 +40,34 @@ def test_a_frame_gives_the_same_tokens_alone_and_in_a_batch(model: VLJEPA) -> No
     torch.testing.assert_close(together[1:2], alone, rtol=1e-3, atol=1e-3)
 
 
-def test_the_frozen_encoders_stay_in_evaluation_mode(folder: Path) -> None:
+def test_the_batch_norms_are_folded_into_the_convolutions(model: VLJEPA) -> None:
+    """The first layer, against PyTorch's own batch norm with the published numbers."""
+    published = efficientnet_lite0_weights()
+    x = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        # "Same" padding of a stride of two puts the odd pixel at the end.
+        padded = F.pad(x, (0, 1, 0, 1))
+        y = F.conv2d(padded, published["_conv_stem.weight"], stride=2)
+        norm = [published[f"_bn0.{n}"] for n in ("running_mean", "running_var", "weight", "bias")]
+        expected = F.relu6(F.batch_norm(y, *norm, eps=1e-3))
+        torch.testing.assert_close(model.x_encoder.stem(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_token_keeps_the_quarters_of_its_square_apart(model: VLJEPA) -> None:
+    """A spot in one quarter of a token's square changes the channels of that quarter most."""
+    frames = torch.zeros(5, 3, 224, 224, dtype=torch.uint8)
+    for quarter in range(4):
+        top, left = 96 + 16 * (quarter // 2) + 4, 96 + 16 * (quarter % 2) + 4
+        frames[quarter + 1, 0, top : top + 8, left : left + 8] = 255
+    with torch.inference_mode():
+        tokens = model.x_encoder(frames)[:, 3 * 7 + 3, : 40 * 4]  # the early map's channels
+    change = (tokens[1:] - tokens[:1]).abs().unflatten(1, (40, 4)).sum(1)
+    assert change.argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def test_the_frozen_encoders_stay_as_they_are(folder: Path) -> None:
     model = load_checkpoint(folder).train()
     assert model.predictor.training
-    assert not any(part.training for part in model.x_encoder.modules())
     assert not any(part.training for part in model.y_encoder.encoder.modules())
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"predictor", "y_encoder", "y_decoder"}

@@ -80,7 +80,7 @@ def test_batches_repeat_with_the_seed(data: Path) -> None:
         Sampler(episodes, CONFIG.model.window, {"what": 1.0}, seed=1).batch(6) for _ in range(2)
     )
     assert first.texts == second.texts
-    assert first.tokens.shape == (6, 4, 49, 472)
+    assert first.tokens.shape == (6, 4, 49, 928)
     same = first.meanings[:, None] == first.meanings[None]
     names = [s.meaning for s in first.samples]
     assert same.tolist() == [[a == b for b in names] for a in names]

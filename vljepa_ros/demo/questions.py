@@ -24,7 +24,7 @@ _ANYWHERE = (
 # The questions fit what is to be seen in the last two seconds before they are asked.
 _KNOWN = {
     "tabletop": (
-        Question("What just happened?", at=17.0),
+        Question("What just happened?", at=17.4),
         Question("What is the robot holding?", at=30.0),
         Question("What do you see?"),
         Question("How many objects are there?"),

@@ -37,7 +37,8 @@ class Predictor(nn.Module):
         width = config.width
         self.tubelet = window.tubelet
         tubelets = window.frames // window.tubelet
-        self.visual_norm = nn.LayerNorm(token_dim)
+        # No scale of its own: the projection has one, and so nothing before it needs a gradient.
+        self.visual_norm = nn.LayerNorm(token_dim, elementwise_affine=False)
         self.visual_projection = nn.Linear(token_dim * window.tubelet, width)
         self.query_projection = nn.Linear(query_dim, width)
         # A convolutional X-Encoder leaves no trace of place or time in its tokens.

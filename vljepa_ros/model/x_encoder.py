@@ -22,15 +22,18 @@ _STAGES = (
     (192, 5, 2, 6, 4),
     (320, 3, 1, 6, 1),
 )
-# Late features say what a thing is, early ones its colour and texture.
-_TAPPED_STAGES = (2, 4, 6)
+# Late features say what a thing is, early ones its colour, texture and outline. Early maps are
+# finer, and a small thing fills less than one token's square: a token keeps the quarters of its
+# square apart. For each tapped stage: side of the squares averaged, then of those kept apart.
+_TAPPED_STAGES = {2: (2, 2), 4: (1, 2), 6: (1, 1)}
 # Of the TensorFlow weights that were converted; ImageNet's own statistics, which the package's
 # README names, cost the ImageNet head 13 points (docs/model_card.md).
 _MEAN = _STD = 0.5
+_NORM_EPSILON = 1e-3
 
 
 class _Conv(nn.Module):
-    """Convolution with "same" padding, batch norm and, unless `linear`, ReLU6."""
+    """Convolution with "same" padding and, unless `linear`, ReLU6; its batch norm is folded in."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, linear: bool
@@ -38,10 +41,7 @@ class _Conv(nn.Module):
         super().__init__()
         excess = kernel - stride
         self.before, self.uneven = excess // 2, excess % 2
-        self.conv = nn.Conv2d(
-            inputs, outputs, kernel, stride, excess // 2, groups=groups, bias=False
-        )
-        self.norm = nn.BatchNorm2d(outputs, eps=1e-3)
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, excess // 2, groups=groups)
         self.linear = linear
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,13 +50,13 @@ class _Conv(nn.Module):
             x = F.conv2d(
                 F.pad(x, (before, after, before, after)),
                 self.conv.weight,
+                self.conv.bias,
                 stride=self.conv.stride,
                 groups=self.conv.groups,
             )
         else:
             x = self.conv(x)
-        x = self.norm(x)
-        return x if self.linear else F.relu6(x)
+        return x if self.linear else F.relu6(x, inplace=True)
 
 
 class _Block(nn.Module):
@@ -83,7 +83,7 @@ class XEncoder(nn.Module):
         stride: side of the square of pixels that one token stands for.
     """
 
-    token_dim = sum(_STAGES[i][0] for i in _TAPPED_STAGES)
+    token_dim = sum(_STAGES[i][0] * parts**2 for i, (_, parts) in _TAPPED_STAGES.items())
     stride = 32
 
     def __init__(self) -> None:
@@ -109,12 +109,8 @@ class XEncoder(nn.Module):
             CheckpointError: the package is missing or damaged.
         """
         encoder = cls()
-        encoder.load_state_dict(_renamed(efficientnet_lite0_weights(), encoder), strict=True)
+        encoder.load_state_dict(_folded(efficientnet_lite0_weights(), encoder), strict=True)
         return encoder.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> XEncoder:
-        """Stay in evaluation mode: frozen batch-norm statistics must not move."""
-        return super().train(False)
 
     def forward(self, frames: Tensor) -> Tensor:
         """Encode frames.
@@ -131,29 +127,34 @@ class XEncoder(nn.Module):
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in _TAPPED_STAGES:
-                maps.append(x)
-        size = maps[-1].shape[-2:]
-        tokens = torch.cat([F.adaptive_avg_pool2d(m, size) for m in maps], dim=1)  # (F, C, h, w)
-        return tokens.flatten(2).transpose(1, 2)
+                averaged, parts = _TAPPED_STAGES[index]
+                maps.append(F.pixel_unshuffle(F.avg_pool2d(x, averaged), parts))  # (F, _, h, w)
+        return torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
 
 
-def _renamed(published: dict[str, Tensor], encoder: XEncoder) -> dict[str, Tensor]:
-    """Map the published names (`_blocks.7._bn1.weight`) onto ours, leaving out the head."""
-    names = {"stem.conv": "_conv_stem", "stem.norm": "_bn0"}
+def _folded(published: dict[str, Tensor], encoder: XEncoder) -> dict[str, Tensor]:
+    """Map the published names (`_blocks.7._bn1.weight`) onto ours, leaving out the head.
+
+    At inference a batch norm only scales and shifts its convolution's output, so that it goes
+    into the convolution and costs no pass of its own.
+    """
+    names = {"stem": ("_conv_stem", "_bn0")}
     number = 0
     for s, stage in enumerate(encoder.stages):
         for b, block in enumerate(stage.children()):
             ours, theirs = f"stages.{s}.{b}", f"_blocks.{number}"
             if not isinstance(block.expand, nn.Identity):
-                names |= {f"{ours}.expand.conv": f"{theirs}._expand_conv"}
-                names |= {f"{ours}.expand.norm": f"{theirs}._bn0"}
-            names |= {f"{ours}.depthwise.conv": f"{theirs}._depthwise_conv"}
-            names |= {f"{ours}.depthwise.norm": f"{theirs}._bn1"}
-            names |= {f"{ours}.project.conv": f"{theirs}._project_conv"}
-            names |= {f"{ours}.project.norm": f"{theirs}._bn2"}
+                names[f"{ours}.expand"] = (f"{theirs}._expand_conv", f"{theirs}._bn0")
+            names[f"{ours}.depthwise"] = (f"{theirs}._depthwise_conv", f"{theirs}._bn1")
+            names[f"{ours}.project"] = (f"{theirs}._project_conv", f"{theirs}._bn2")
             number += 1
-    return {
-        key: published[f"{names[module]}.{leaf}"]
-        for key in encoder.state_dict()
-        for module, leaf in [key.rsplit(".", 1)]
-    }
+    state = {}
+    for ours, (conv, norm) in names.items():
+        weight, bias, mean, variance = (
+            published[f"{norm}.{leaf}"]
+            for leaf in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = weight / torch.sqrt(variance + _NORM_EPSILON)
+        state[f"{ours}.conv.weight"] = published[f"{conv}.weight"] * scale[:, None, None, None]
+        state[f"{ours}.conv.bias"] = bias - mean * scale
+    return state

@@ -22,7 +22,7 @@ from vljepa_ros.nodes.parameters import declare, declare_texts, on_change, texts
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.nodes.worker import Worker
 from vljepa_ros.runtime.engine import check_text
-from vljepa_ros.streaming import FrameWindow
+from vljepa_ros.streaming import FrameWindow, RateLimit
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,13 @@ class Embedder(ModelNode):
 
     def __init__(self, announces: bool = True) -> None:
         super().__init__("embedder", announces)
-        declare_texts(self, "queries", ["Describe the scene."], "standing queries")
+        declare_texts(self, "queries", ["What is happening?"], "standing queries")
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")
-        declare(self, "max_rate_hz", 0.0, "frames processed a second; 0: all", span=(0.0, 1000.0))
+        declare(self, "max_rate_hz", 4.0, "frames processed a second; 0: all", span=(0.0, 1000.0))
         declare_camera(self)
         on_change(self, _CHANGEABLE, self._change)
         self._worker: Worker[Any] | None = None
-        self._last_stamp = 0  # ns, of the newest frame handed to the worker
 
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_CHANGEABLE))})()
@@ -87,10 +86,9 @@ class Embedder(ModelNode):
 
     def _receive(self, message: Any) -> None:
         self.statistics.count("frames received")
-        stamp, worker = to_nanoseconds(message.header.stamp), self._worker
-        if worker is None or 0 <= stamp - self._last_stamp < self._period:
+        worker = self._worker
+        if worker is None or not self._limit.accept(to_nanoseconds(message.header.stamp)):
             return
-        self._last_stamp = stamp
         if not worker.offer(message):
             self.statistics.count("frames skipped")
 
@@ -134,11 +132,11 @@ class Embedder(ModelNode):
         for text in (*queries, *labels):
             check_text(text, "query or label")
         asked = _Asked(queries, labels, check_text(wanted["label_query"].value, "label_query"))
-        rate = wanted["max_rate_hz"].value
+        limit = RateLimit(wanted["max_rate_hz"].value)
 
         def apply() -> None:
             self._asked = asked
-            self._period = 1e9 / rate if rate else 0.0  # ns
+            self._limit = limit
 
         return apply
 

@@ -1,6 +1,7 @@
 """Streaming without ROS and without torch: which images, and when does the meaning change."""
 
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Shift, Trigger
+from vljepa_ros.streaming.rate import RateLimit
 from vljepa_ros.streaming.window import FrameWindow
 
-__all__ = ["ChangeGate", "FrameWindow", "GateConfig", "Shift", "Trigger"]
+__all__ = ["ChangeGate", "FrameWindow", "GateConfig", "RateLimit", "Shift", "Trigger"]

@@ -35,7 +35,7 @@ class GateConfig:
         InputError: for a value outside its range; the message names it.
     """
 
-    threshold: float = 0.12  # distance (1 - cosine) at which a change begins, in (0, 2]
+    threshold: float = 0.10  # distance (1 - cosine) at which a change begins, in (0, 2]
     hysteresis: float = 0.6  # a change is over below this share of the threshold, in [0, 1]
     smoothing: int = 3  # embeddings averaged into the recent window, at least 1
     settle: int = 3  # embeddings for which a change must hold, at least 1

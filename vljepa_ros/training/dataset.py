@@ -24,14 +24,14 @@ KIND_WEIGHTS: Mapping[str, float] = {
     "event": 3.0,
     "what": 1.5,
     "color": 1.0,
-    "count": 0.7,
+    "count": 1.0,
     "where": 1.5,
     "exists": 2.0,
-    "lamp": 1.0,
-    "furniture": 1.0,
-    "lamp_state": 0.6,
-    "furniture_state": 0.6,
-    "holding": 0.5,
+    "lamp": 0.7,
+    "furniture": 0.7,
+    "lamp_state": 0.5,
+    "furniture_state": 0.5,
+    "holding": 1.0,
 }
 
 HARD_NEGATIVES = 4  # for each sample

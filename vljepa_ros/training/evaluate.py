@@ -22,7 +22,7 @@ Draw = tuple[Sample, Episode, list[int]]
 
 _POOL = 100  # texts that a window's own is searched among
 _WAYS = 10  # labels of a classification
-_STREAM_QUERY = "Describe the scene."
+_STREAM_QUERY = "What is happening?"
 _SHARES = ("value", "chance")
 CHOICE_KINDS = (
     *("color", "count", "where", "exists"),

@@ -22,6 +22,7 @@ from vljepa_ros.training.features import load_episodes
 from vljepa_ros.training.objective import InfoNCE
 
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
+_TEXT_BATCH = 32  # texts embedded together
 
 
 def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
@@ -66,10 +67,13 @@ class TextVectors:
 
     def __call__(self, texts: list[str]) -> Tensor:
         """(B, 384) sentence vectors."""
-        if new := sorted({t for t in texts if t not in self.known}):
-            ids, mask = self.model.tokenizer(new, self.model.config.y_encoder.max_tokens)
+        # Texts of like length together, or most of the work would be padding.
+        new = sorted({t for t in texts if t not in self.known}, key=lambda text: (len(text), text))
+        for start in range(0, len(new), _TEXT_BATCH):
+            some = new[start : start + _TEXT_BATCH]
+            ids, mask = self.model.tokenizer(some, self.model.config.y_encoder.max_tokens)
             vectors = self.model.y_encoder.sentence_vectors(ids, mask)
-            self.known.update(zip(new, vectors, strict=True))
+            self.known.update(zip(some, vectors, strict=True))
         return torch.stack([self.known[t] for t in texts])
 
     def embed(self, texts: list[str]) -> Tensor:

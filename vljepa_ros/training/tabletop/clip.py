@@ -20,12 +20,12 @@ FPS = 12
 
 def _act(script: Script) -> bool:
     """A robot's half minute or so; False where one of the steps has no room in this scene."""
-    if not all(script.set_up(index) for index in range(3)):
+    if not all(script.set_up(index) for index in range(2)):
         return False
     script.set_up_part("lamp")
     quiet = (3.2, 4.0)  # s
     script.pause(*quiet)
-    if not script.appear(3):
+    if not script.appear(2):
         return False
     script.pause(*quiet)
     near = script.within_reach()
@@ -60,7 +60,7 @@ def plan_clip(seed: int) -> Episode:
     """The scene of `seed`: push, lamp off, drawer open, grasp, lift, place, remove, with rests."""
     for attempt in itertools.count():
         rng = np.random.default_rng([seed, attempt])
-        layout = draw_layout(rng, 4, unseen=True)
+        layout = draw_layout(rng, 3, unseen=True)
         if None in (layout.cabinet, layout.lamp, layout.arm):
             continue
         # Noise would be most of the file, and a still camera shows best what is happening.

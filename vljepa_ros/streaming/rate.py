@@ -1,0 +1,30 @@
+"""Which frames to process, where not all are wanted."""
+
+_SECOND = 1_000_000_000  # ns
+
+
+class RateLimit:
+    """Lets through at most so many stamps a second, as evenly as they come.
+
+    The next one is due a period after the last was due, not after it came: a camera whose rate is
+    no multiple of the limit would otherwise be held to one of its divisors.
+
+    Args:
+        rate: Hz; 0 for no limit.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._period = round(_SECOND / rate) if rate else 0  # ns
+        self._due = 0  # ns
+
+    def accept(self, stamp: int) -> bool:
+        """Whether the frame of this stamp (ns) is to be processed.
+
+        A stamp that lies further back than a period is of another stream, and accepted.
+        """
+        late = stamp - self._due
+        if -self._period <= late < 0:
+            return False
+        on_time = 0 <= late < self._period
+        self._due = (self._due if on_time else stamp) + self._period
+        return True
