@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vljepa_ros.errors import VljepaError
+from vljepa_ros.model.config import VLJEPAConfig
 
+CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config" / "models"
+_MODEL_HELP = "shipped name, folder of a checkpoint, or file of config/models/ or its name"
 _SPLITS = ("val", "test", "train")  # the small ones first
 _HELD_OUT = {"val": 50, "test": 200}  # episodes of each source
 
@@ -47,6 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", type=Path, default=Path("data"))
     evaluate.add_argument("--split", choices=("val", "test"), default="test")
     evaluate.set_defaults(run=_evaluate)
+    info = commands.add_parser("model-info", help="count a model's parameters, without weights")
+    info.add_argument("model", help=_MODEL_HELP)
+    info.set_defaults(run=_model_info)
+
+    fetch = commands.add_parser("fetch", help="get a model's published weights ahead")
+    fetch.add_argument("model", help=_MODEL_HELP)
+    fetch.set_defaults(run=_fetch)
     return parser
 
 
@@ -118,6 +128,42 @@ def _evaluate(options: argparse.Namespace) -> None:
         f"Decodes: {count.decoded} with the gate, of which {count.first} open a stream, and "
         f"{count.frames} on every frame; true events: {count.events}"
     )
+
+
+def _model_info(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vljepa_ros.model.info import describe
+
+    config = _model_config(options.model)
+    table = Table(title=config.name)
+    for column in ("part", "kind", "parameters", "trained"):
+        table.add_column(column, justify="left" if column in ("part", "kind") else "right")
+    for part in describe(config):
+        counts = (f"{count / 1e6:,.1f} M" for count in (part.parameters, part.trained))
+        table.add_row(part.name.replace("_", "-"), part.kind, *counts)
+    Console().print(table)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from vljepa_ros.model.info import published_weights
+    from vljepa_ros.model.weights import find_weights
+
+    for weights in published_weights(_model_config(options.model)):
+        print(f"{weights}: {find_weights(weights)}")
+
+
+def _model_config(model: str) -> VLJEPAConfig:
+    """Configuration of a shipped model, a checkpoint's folder, or a file of config/models/."""
+    from vljepa_ros.model.checkpoint import read_config
+    from vljepa_ros.runtime.engine import find_model
+    from vljepa_ros.training.config import read_yaml
+
+    for path in (Path(model), CONFIG_FOLDER / f"{model}.yaml"):
+        if path.suffix == ".yaml" and path.is_file():
+            return VLJEPAConfig.from_dict(read_yaml(path)["model"])
+    return read_config(find_model(model))
 
 
 if __name__ == "__main__":

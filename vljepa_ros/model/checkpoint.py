@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.config import VLJEPAConfig
 from vljepa_ros.model.vljepa import VLJEPA
+from vljepa_ros.model.weights import check_fit
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -20,7 +21,7 @@ _FORMAT = "vljepa-1"
 
 
 def save_checkpoint(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write the trained tensors in `dtype`; the pretrained encoders stay in their packages."""
+    """Write the trained tensors in `dtype`; the frozen parts stay where they were had."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
@@ -45,9 +46,9 @@ def load_checkpoint(folder: Path) -> VLJEPA:
         raise CheckpointError(f"{path} is missing; copy the whole folder of the model") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); copy it again") from error
-    _check_names(model, state, path)
-    model.load_state_dict(state, strict=False)  # the encoders come from their packages
-    model.load_pretrained()
+    check_fit(model.trained_state(), state, str(path))
+    model.load_state_dict(state, strict=False)  # the frozen parts come from where they were had
+    model.load_frozen()
     return model.eval()
 
 
@@ -75,18 +76,3 @@ def read_config(folder: Path) -> VLJEPAConfig:
 def weights_sha256(folder: Path) -> str:
     """SHA-256 of the weight file, in hexadecimal."""
     return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
-
-
-def _check_names(model: VLJEPA, state: dict[str, torch.Tensor], path: Path) -> None:
-    """Strict, with the tensor's name in the error: a silent mismatch is worse than none."""
-    expected = model.trained_state()
-    if missing := sorted(expected.keys() - state.keys()):
-        raise CheckpointError(f"{path} lacks the tensors {missing}")
-    if extra := sorted(state.keys() - expected.keys()):
-        raise CheckpointError(f"{path} has the unknown tensors {extra}")
-    for name, tensor in expected.items():
-        if tensor.shape != state[name].shape:
-            raise CheckpointError(
-                f"{path}: {name} has the shape {tuple(state[name].shape)}, "
-                f"the configuration asks for {tuple(tensor.shape)}"
-            )

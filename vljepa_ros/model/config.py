@@ -1,10 +1,14 @@
-"""Typed configuration of a VL-JEPA, one dataclass a part, saved beside the weights as JSON."""
+"""Typed configuration of a VL-JEPA: each part is chosen by the dataclass that describes it.
+
+A part of which there is more than one kind has the field `kind`, which names its class.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from vljepa_ros.errors import CheckpointError
 
@@ -12,10 +16,25 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class XEncoderConfig:
-    """The frozen image encoder: EfficientNet-Lite0, feature maps of three depths."""
+class EfficientNetConfig:
+    """EfficientNet-Lite0: encodes every frame on its own, feature maps of three depths."""
 
+    kind: str = "efficientnet-lite0"
     image_size: int = 224  # pixels a side; a multiple of 32
+
+
+@dataclass(frozen=True)
+class VJEPA2Config:
+    """V-JEPA 2 (paper section 3.1): encodes the frames of a window together."""
+
+    kind: str = "vjepa2"
+    weights: str = "facebook/vjepa2-vitl-fpc64-256"  # hub name or folder
+    image_size: int = 256  # pixels a side; a multiple of `patch`
+    width: int = 1024
+    layers: int = 24
+    heads: int = 16
+    patch: int = 16  # pixels a side
+    tubelet: int = 2  # neighbouring frames joined into one token
 
 
 @dataclass(frozen=True)
@@ -24,7 +43,26 @@ class WindowConfig:
 
     frames: int = 4  # a multiple of `tubelet`
     period: float = 0.5  # seconds between neighbouring frames
-    tubelet: int = 2  # neighbouring frames joined into one token, as in V-JEPA 2
+    tubelet: int = 2  # neighbouring frames whose tokens the predictor joins
+
+
+@dataclass(frozen=True)
+class QueryConfig:
+    """The query's tokens: those of the Y-Encoder with its token embedding."""
+
+    kind: str = "y-encoder"
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True)
+class LlamaQueryConfig:
+    """The query's tokens: Llama's tokenizer and frozen token embedding (paper section 3.1)."""
+
+    kind: str = "llama"
+    weights: str = "meta-llama/Llama-3.2-1B"  # hub name or folder
+    vocabulary: int = 128_256
+    width: int = 2048
+    max_tokens: int = 512
 
 
 @dataclass(frozen=True)
@@ -37,20 +75,42 @@ class PredictorConfig:
     kv_heads: int = 4
     ffn_width: int = 704
     dropout: float = 0.0
-    max_query_tokens: int = 64
+    rope_theta: float = 10_000.0
+    rope_factor: float = 1.0  # Llama 3's stretching of long wavelengths; 1: none
+    adapt_tokens: bool = True  # normalise visual tokens, add learned places and times
+    weights: str = ""  # hub name or folder of the Llama that it starts from; empty: random
+    first_layer: int = 0  # of that Llama
 
 
 @dataclass(frozen=True)
-class YEncoderConfig:
+class MiniLMConfig:
     """MiniLM-L6-v2 (frozen) with a linear head into the shared space."""
 
+    kind: str = "minilm"
     max_tokens: int = 128
+
+
+@dataclass(frozen=True)
+class EmbeddingGemmaConfig:
+    """EmbeddingGemma (trained slowly) with a linear head into the shared space."""
+
+    kind: str = "embedding-gemma"
+    weights: str = "google/embeddinggemma-300m"  # hub name or folder
+    vocabulary: int = 262_144
+    width: int = 768
+    layers: int = 24
+    heads: int = 3
+    kv_heads: int = 1
+    head_dim: int = 256
+    ffn_width: int = 1152
+    max_tokens: int = 512  # also the width of the sliding attention
 
 
 @dataclass(frozen=True)
 class YDecoderConfig:
     """A small causal decoder that reads an embedding as a prefix of a few tokens."""
 
+    kind: str = "small"
     width: int = 256
     layers: int = 3
     heads: int = 4
@@ -58,6 +118,22 @@ class YDecoderConfig:
     prefix_tokens: int = 4
     max_tokens: int = 40
     vocabulary: int = 0  # number of WordPiece tokens that it can say; set when it is built
+
+
+@dataclass(frozen=True)
+class LlamaDecoderConfig:
+    """Llama (frozen) that reads an embedding as a linear prefix."""
+
+    kind: str = "llama"
+    weights: str = "meta-llama/Llama-3.2-1B"  # hub name or folder
+    vocabulary: int = 128_256
+    width: int = 2048
+    layers: int = 16
+    heads: int = 32
+    kv_heads: int = 8
+    ffn_width: int = 8192
+    prefix_tokens: int = 1
+    max_tokens: int = 128
 
 
 @dataclass(frozen=True)
@@ -70,21 +146,25 @@ class VLJEPAConfig:
 
     name: str = "vljepa-tiny"
     embedding_dim: int = 384  # width of the shared space
-    x_encoder: XEncoderConfig = field(default_factory=XEncoderConfig)
+    x_encoder: EfficientNetConfig | VJEPA2Config = field(default_factory=EfficientNetConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
+    query: QueryConfig | LlamaQueryConfig = field(default_factory=QueryConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
-    y_encoder: YEncoderConfig = field(default_factory=YEncoderConfig)
-    y_decoder: YDecoderConfig = field(default_factory=YDecoderConfig)
+    y_encoder: MiniLMConfig | EmbeddingGemmaConfig = field(default_factory=MiniLMConfig)
+    y_decoder: YDecoderConfig | LlamaDecoderConfig = field(default_factory=YDecoderConfig)
 
     def __post_init__(self) -> None:
-        if self.x_encoder.image_size % 32:
+        size, x_encoder = self.x_encoder.image_size, self.x_encoder
+        side = x_encoder.patch if isinstance(x_encoder, VJEPA2Config) else 32
+        if size % side:
+            raise CheckpointError(f"x_encoder.image_size is {size}; give a multiple of {side}")
+        joined = self.window.tubelet
+        if isinstance(x_encoder, VJEPA2Config):
+            joined *= x_encoder.tubelet
+        if self.window.frames % joined:
             raise CheckpointError(
-                f"x_encoder.image_size is {self.x_encoder.image_size}; give a multiple of 32"
-            )
-        if self.window.frames % self.window.tubelet:
-            raise CheckpointError(
-                f"window.frames is {self.window.frames}, which window.tubelet "
-                f"{self.window.tubelet} does not divide"
+                f"window.frames is {self.window.frames}, which the {joined} frames that share a "
+                "token do not divide"
             )
         for part in (self.predictor, self.y_decoder):
             if part.width % (2 * part.heads):
@@ -117,6 +197,8 @@ def _build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     built: dict[str, Any] = {}
     for key, value in values.items():
         expected = hints[key]
+        if isinstance(expected, UnionType):
+            expected = _chosen(expected, value, f"{where}.{key}")
         if is_dataclass(expected):
             built[key] = _build(expected, value, f"{where}.{key}")  # type: ignore[arg-type]
         elif expected is float and isinstance(value, int) and not isinstance(value, bool):
@@ -128,3 +210,12 @@ def _build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
                 f"{where}.{key} must be {expected.__name__}, not {type(value).__name__}"
             )
     return kind(**built)
+
+
+def _chosen(kinds: UnionType, values: Any, where: str) -> type:
+    """The class that `values["kind"]` names; the first one where there is no such key."""
+    named = {kind().kind: kind for kind in get_args(kinds)}
+    wanted = values.get("kind", next(iter(named))) if isinstance(values, Mapping) else None
+    if wanted not in named:
+        raise CheckpointError(f"{where}.kind must be one of {sorted(named)}, not {wanted!r}")
+    return named[wanted]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vljepa_ros.model.config import PredictorConfig, WindowConfig
 from vljepa_ros.model.transformer import Transformer
+from vljepa_ros.model.weights import load_exactly, read_weights
 
 
 class Predictor(nn.Module):
@@ -24,6 +25,8 @@ class Predictor(nn.Module):
         embedding_dim: D, width of the shared space.
     """
 
+    frozen = None  # nothing
+
     def __init__(
         self,
         config: PredictorConfig,
@@ -35,19 +38,46 @@ class Predictor(nn.Module):
     ) -> None:
         super().__init__()
         width = config.width
+        self.config = config
         self.tubelet = window.tubelet
-        tubelets = window.frames // window.tubelet
-        # No scale of its own: the projection has one, and so nothing before it needs a gradient.
-        self.visual_norm = nn.LayerNorm(token_dim, elementwise_affine=False)
         self.visual_projection = nn.Linear(token_dim * window.tubelet, width)
         self.query_projection = nn.Linear(query_dim, width)
-        # A convolutional X-Encoder leaves no trace of place or time in its tokens.
-        self.time_embedding = nn.Parameter(torch.randn(tubelets, 1, width) * 0.02)
-        self.place_embedding = nn.Parameter(torch.randn(tokens_per_frame, width) * 0.02)
+        if config.adapt_tokens:
+            # No scale of its own: the projection has one, so nothing before it needs a gradient.
+            self.visual_norm = nn.LayerNorm(token_dim, elementwise_affine=False)
+            # A convolutional X-Encoder leaves no trace of place or time in its tokens.
+            times = window.frames // window.tubelet
+            self.time_embedding = nn.Parameter(torch.randn(times, 1, width) * 0.02)
+            self.place_embedding = nn.Parameter(torch.randn(tokens_per_frame, width) * 0.02)
         self.transformer = Transformer(
-            width, config.layers, config.heads, config.kv_heads, config.ffn_width, config.dropout
+            width,
+            config.layers,
+            config.heads,
+            config.kv_heads,
+            config.ffn_width,
+            config.dropout,
+            config.rope_theta,
+            config.rope_factor,
         )
         self.output_projection = nn.Linear(width, embedding_dim)
+
+    def load_pretrained(self) -> None:
+        """Start from the layers of a published Llama, if the configuration names one.
+
+        Raises:
+            CheckpointError: they are missing, damaged or do not fit.
+        """
+        if not self.config.weights:
+            return
+        tensors = read_weights(self.config.weights)
+        wanted = {"norm.weight": "model.norm.weight"}
+        for name in self.transformer.state_dict():
+            if name.startswith("layers."):
+                _, number, rest = name.split(".", 2)
+                layer = int(number) + self.config.first_layer
+                wanted[name] = f"model.layers.{layer}.{rest}"
+        found = {ours: tensors[theirs] for ours, theirs in wanted.items() if theirs in tensors}
+        load_exactly(self.transformer, found, self.config.weights)
 
     def forward(self, tokens: Tensor, query: Tensor, query_mask: Tensor) -> Tensor:
         """Predict the target embedding.
@@ -68,8 +98,9 @@ class Predictor(nn.Module):
         return self.output_projection((x * weight).sum(1) / weight.sum(1))
 
     def _visual(self, tokens: Tensor) -> Tensor:
-        batch, frames, count, width = tokens.shape
-        x = self.visual_norm(tokens)
-        x = x.view(batch, frames // self.tubelet, self.tubelet, count, width)
-        x = self.visual_projection(x.transpose(2, 3).flatten(3))  # (B, T / tubelet, N, width)
-        return (x + self.time_embedding + self.place_embedding).flatten(1, 2)
+        x = self.visual_norm(tokens) if self.config.adapt_tokens else tokens
+        x = x.unflatten(1, (-1, self.tubelet)).transpose(2, 3).flatten(3)
+        x = self.visual_projection(x)  # (B, T / tubelet, N, width)
+        if self.config.adapt_tokens:
+            x = x + self.time_embedding + self.place_embedding
+        return x.flatten(1, 2)

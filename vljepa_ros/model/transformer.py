@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+_LLAMA_CONTEXT = 8192  # tokens that Llama 3 was first trained with
 
 
 class Attention(nn.Module):
@@ -94,6 +98,7 @@ class Transformer(nn.Module):
         ffn_width: int,
         dropout: float = 0.0,
         rope_theta: float = 10_000.0,
+        rope_factor: float = 1.0,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -102,6 +107,7 @@ class Transformer(nn.Module):
         self.norm = nn.RMSNorm(width, eps=1e-5)
         self.head_dim = width // heads
         self.rope_theta = rope_theta
+        self.rope_factor = rope_factor
 
     def forward(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         """Run all blocks.
@@ -114,22 +120,36 @@ class Transformer(nn.Module):
         Returns:
             (B, L, width), normalised.
         """
-        rotary = rotary_table(x.shape[1], self.head_dim, self.rope_theta, x)
+        rotary = rotary_table(x.shape[1], self.head_dim, self.rope_theta, self.rope_factor, x)
         seen = None if mask is None else mask[:, None, None, :]
         for layer in self.layers:
             x = layer(x, rotary, seen, causal)
         return self.norm(x)
 
 
-def rotary_table(length: int, head_dim: int, theta: float, like: Tensor) -> Tensor:
+def rotary_table(length: int, head_dim: int, theta: float, factor: float, like: Tensor) -> Tensor:
     """Cosines and sines of rotary positions (Su et al., arXiv 2104.09864).
+
+    Args:
+        length: L, number of positions.
+        head_dim: width of a head.
+        theta: base of the wavelengths.
+        factor: how much Llama 3 stretches long wavelengths (arXiv 2407.21783); 1: not at all.
+        like: tensor whose dtype and device the table gets.
 
     Returns:
         (2, length, head_dim) in the dtype and on the device of `like`; the two halves of the
         last axis are rotated against each other, as in Llama.
     """
     pairs = torch.arange(0, head_dim, 2, device=like.device, dtype=torch.float32)
-    angles = torch.arange(length, device=like.device)[:, None] * theta ** (-pairs / head_dim)
+    frequencies = theta ** (-pairs / head_dim)
+    if factor != 1:
+        # Kept where a wave ends four times or more in Llama's first context, stretched where it
+        # does not end once, in between in between.
+        waves = _LLAMA_CONTEXT * frequencies / (2 * math.pi)
+        kept = ((waves - 1) / 3).clamp(0, 1)
+        frequencies = frequencies * (kept + (1 - kept) / factor)
+    angles = torch.arange(length, device=like.device)[:, None] * frequencies
     angles = torch.cat([angles, angles], dim=-1)
     return torch.stack([angles.cos(), angles.sin()]).to(like.dtype)
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.model.parts import build_query, build_x_encoder, build_y_decoder, build_y_encoder
 from vljepa_ros.model.predictor import Predictor
-from vljepa_ros.model.x_encoder import XEncoder
-from vljepa_ros.model.y_decoder import YDecoder
-from vljepa_ros.model.y_encoder import TextTokenizer, YEncoder
 
 
 class VLJEPA(nn.Module):
-    """Four parts (paper section 2, figure 2).
+    """Four parts (paper section 2, figure 2), and the query's tokens.
 
     X-Encoder (frozen): frames to visual tokens. Predictor: tokens and query to the predicted
     embedding. Y-Encoder: text to the target embedding. Y-Decoder: embedding to text.
@@ -25,77 +24,96 @@ class VLJEPA(nn.Module):
     def __init__(self, config: VLJEPAConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = TextTokenizer()
-        self.x_encoder = XEncoder().requires_grad_(False)
-        self.y_encoder = YEncoder(config.y_encoder, config.embedding_dim)
+        self.x_encoder = build_x_encoder(config.x_encoder)
+        self.y_encoder = build_y_encoder(config.y_encoder, config.embedding_dim)
+        self.query = build_query(config.query, self.y_encoder)
         self.predictor = Predictor(
             config.predictor,
             config.window,
-            token_dim=XEncoder.token_dim,
-            tokens_per_frame=(config.x_encoder.image_size // XEncoder.stride) ** 2,
-            query_dim=YEncoder.text_dim,
+            token_dim=self.x_encoder.token_dim,
+            tokens_per_frame=self.x_encoder.tokens_per_frame,
+            query_dim=self.query.dim,
             embedding_dim=config.embedding_dim,
         )
-        self.y_decoder = YDecoder(config.y_decoder, config.embedding_dim)
+        self.y_decoder = build_y_decoder(config.y_decoder, config.embedding_dim, self.y_encoder)
+        for part in (self.x_encoder, self.query):
+            part.requires_grad_(False).eval()
 
-    def load_pretrained(self) -> None:
-        """Fill the two frozen encoders from their packages.
-
-        Raises:
-            CheckpointError: a package is missing or damaged.
-        """
-        self.x_encoder = XEncoder.pretrained()
-        self.y_encoder.load_pretrained()
-
-    def forward(self, tokens: Tensor, queries: Sequence[str]) -> Tensor:
+    def forward(self, window: Tensor, queries: Sequence[str]) -> Tensor:
         """Predict the embedding of each query's answer.
 
         Args:
-            tokens: (B, T, N, C) visual tokens of B windows, or (1, T, N, C) for all queries.
+            window: (B, T, ...) results of the X-Encoder's `encode_frames` for the frames of B
+                windows, or (1, T, ...) for all queries.
             queries: B texts.
 
         Returns:
             (B, D) L2-normalised.
         """
-        ids, mask = self._tokenize(queries, self.config.predictor.max_query_tokens)
-        query = self.y_encoder.token_embedding(ids)
+        tokens = self.x_encoder(window)  # (B, T', N, C)
+        query, mask = self.query(queries)
         tokens = tokens.expand(len(queries), -1, -1, -1)
         return F.normalize(self.predictor(tokens, query, mask), dim=-1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Target embeddings of texts: (B, D) L2-normalised."""
-        return self.y_encoder(*self._tokenize(texts, self.config.y_encoder.max_tokens))
+        return self.y_encoder(texts)
 
     def decode(self, embeddings: Tensor) -> list[str]:
-        """Texts of (B, D) L2-normalised embeddings, by greedy decoding."""
-        rows = self.y_decoder.generate(embeddings)
-        # WordPiece's clean-up joins commas and stops to the word before them, but no semicolon.
-        return [self.tokenizer.tokenizer.decode(row).replace(" ;", ";") for row in rows]
+        """Texts of (B, D) L2-normalised embeddings."""
+        return self.y_decoder.generate(embeddings)
 
-    def _tokenize(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
-        device = self.y_encoder.head.weight.device
-        ids, mask = self.tokenizer(texts, max_tokens)
-        return ids.to(device), mask.to(device)
+    def train(self, mode: bool = True) -> VLJEPA:
+        """Keep what is frozen in evaluation mode."""
+        super().train(mode)
+        self.x_encoder.eval()
+        self.query.eval()
+        return self
+
+    def learn_words(self, texts: Sequence[str]) -> None:
+        """Let the Y-Decoder know which words it will have to say, before it is trained."""
+        self.y_decoder.learn_words(texts)
+        self.config = replace(self.config, y_decoder=self.y_decoder.config)
+
+    def load_pretrained(self) -> None:
+        """Fill all parts from published weights, as training begins.
+
+        Raises:
+            CheckpointError: weights are missing, damaged or do not fit.
+        """
+        for part in self.children():
+            part.load_pretrained()  # type: ignore[operator]
+
+    def load_frozen(self) -> None:
+        """Fill the parts that training left alone; the others come from a checkpoint.
+
+        Raises:
+            CheckpointError: weights are missing, damaged or do not fit.
+        """
+        for part in self.children():
+            if part.frozen is not None:
+                part.load_pretrained()  # type: ignore[operator]
 
     def trained_state(self) -> dict[str, Tensor]:
-        """The tensors that training makes: everything but the two pretrained encoders."""
-        return {
-            name: tensor
-            for name, tensor in self.state_dict().items()
-            if not name.startswith(("x_encoder.", "y_encoder.encoder."))
-        }
+        """The tensors that training makes: those that no part declares frozen."""
+        frozen = tuple(
+            f"{name}.{part.frozen}"
+            for name, part in self.named_children()
+            if part.frozen is not None
+        )
+        return {k: tensor for k, tensor in self.state_dict().items() if not k.startswith(frozen)}
 
 
 def stack_window(frames: Sequence[Tensor], length: int) -> Tensor:
-    """Tokens of a window from those of its frames.
+    """A window from what the X-Encoder made of its frames.
 
     Args:
-        frames: 1 to `length` tensors (N, C), oldest first; the oldest is repeated when there
-            are fewer, as the paper repeats an image to fill a clip (section 3.1).
+        frames: 1 to `length` tensors of one shape, oldest first; the oldest is repeated when
+            there are fewer, as the paper repeats an image to fill a clip (section 3.1).
         length: T.
 
     Returns:
-        (1, T, N, C).
+        (1, T, ...).
     """
     missing = length - len(frames)
     return torch.stack([frames[0]] * missing + list(frames)).unsqueeze(0)

@@ -1,104 +1,83 @@
-"""Y-Encoder: a text becomes an embedding. MiniLM-L6-v2, frozen, with a trained linear head."""
+"""Y-Encoder: a text becomes an embedding; a sentence encoder with a linear head."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa_ros.model.config import YEncoderConfig
-from vljepa_ros.model.pretrained import minilm_tokenizer_file, minilm_weights
+from vljepa_ros.model.tokenizer import TextTokenizer
 
 
 class YEncoder(nn.Module):
-    """Sentence encoder with mean pooling (as all-MiniLM-L6-v2 was trained), then the head.
+    """Mean over a text's tokens, then a linear head into the shared space (paper section 3.1).
 
-    Attributes:
-        text_dim: width of MiniLM's sentence vectors.
+    Args:
+        encoder: module of transformers that takes input_ids and attention_mask.
+        text_dim: width of its outputs.
+        embedding_dim: D, width of the shared space.
+        max_tokens: longer texts are cut.
+        frozen: prefix of the names of the tensors that training leaves alone; None for none.
     """
 
-    text_dim = 384
-
-    def __init__(self, config: YEncoderConfig, embedding_dim: int) -> None:
-        # Imported here because transformers takes seconds to import.
-        from transformers import BertConfig, BertModel
-
+    def __init__(
+        self,
+        encoder: nn.Module,
+        text_dim: int,
+        embedding_dim: int,
+        max_tokens: int,
+        frozen: str | None,
+    ) -> None:
         super().__init__()
-        self.max_tokens = config.max_tokens
-        bert = BertConfig(
-            hidden_size=self.text_dim,
-            num_hidden_layers=6,
-            num_attention_heads=12,
-            intermediate_size=1536,
-        )
-        self.encoder = BertModel(bert, add_pooling_layer=False).requires_grad_(False).eval()
-        self.head = nn.Linear(self.text_dim, embedding_dim, bias=False)
-        nn.init.eye_(self.head.weight)  # start from MiniLM's own space
+        self.text_dim = text_dim
+        self.max_tokens = max_tokens
+        self.frozen = frozen
+        self.encoder = encoder if frozen is None else encoder.requires_grad_(False).eval()
+        self.head = nn.Linear(text_dim, embedding_dim, bias=False)
 
+    @abstractmethod
     def load_pretrained(self) -> None:
-        """Load MiniLM's published weights.
+        """Fill the encoder with its published weights.
 
         Raises:
-            CheckpointError: the package is missing or damaged.
+            CheckpointError: they are missing, damaged or do not fit.
         """
-        weights = minilm_weights()
-        names = self.encoder.state_dict()
-        self.encoder.load_state_dict({k: v for k, v in weights.items() if k in names}, strict=True)
 
-    def train(self, mode: bool = True) -> YEncoder:
-        """Keep the frozen encoder in evaluation mode: its dropout must stay off."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
-
-    @torch.no_grad()
-    def sentence_vectors(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """The frozen part.
-
-        Args:
-            ids: (B, L) WordPiece token numbers.
-            mask: (B, L) bool, False on padding.
-
-        Returns:
-            (B, 384) L2-normalised sentence vectors, which training caches.
-        """
-        x = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        weight = mask.unsqueeze(-1).to(x.dtype)
-        return F.normalize((x * weight).sum(1) / weight.sum(1), dim=-1)
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Embed texts: (B, L) token numbers and mask to (B, D), L2-normalised."""
-        return F.normalize(self.head(self.sentence_vectors(ids, mask)), dim=-1)
+    @abstractmethod
+    def load_tokenizer(self) -> TextTokenizer:
+        """Read the tokenizer of the published weights."""
 
     @property
-    def token_embedding(self) -> nn.Embedding:
-        """Frozen (30522, 384) table that the predictor's query path shares."""
-        table = self.encoder.embeddings.word_embeddings
-        assert isinstance(table, nn.Embedding)
-        return table
+    def trained(self) -> nn.Module:
+        """The part that training changes."""
+        return self if self.frozen is None else self.head
 
+    @cached_property
+    def tokenizer(self) -> TextTokenizer:
+        """Read with the first text, so that a model can be described without its files."""
+        return self.load_tokenizer()
 
-class TextTokenizer:
-    """WordPiece tokenizer of MiniLM, as padded tensors."""
+    def train(self, mode: bool = True) -> YEncoder:
+        """Keep a frozen encoder in evaluation mode: its dropout must stay off."""
+        super().train(mode)
+        if self.frozen is not None:
+            self.encoder.eval()
+        return self
 
-    def __init__(self) -> None:
-        self.tokenizer = Tokenizer.from_file(str(minilm_tokenizer_file()))
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
+    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
+        """What comes before the head: (B, text_dim), L2-normalised; constant while frozen."""
+        ids, mask = self.tokenizer(texts, self.max_tokens)
+        device = self.head.weight.device
+        ids, mask = ids.to(device), mask.to(device)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen is None):
+            x = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+            weight = mask.unsqueeze(-1).to(x.dtype)
+            return F.normalize((x * weight).sum(1) / weight.sum(1), dim=-1)
 
-    def __call__(self, texts: Sequence[str], max_tokens: int) -> tuple[Tensor, Tensor]:
-        """Tokenize and pad.
-
-        Returns:
-            Token numbers (B, L) int64 and mask (B, L) bool, L at most `max_tokens`; longer
-            texts are cut, keeping the closing [SEP].
-        """
-        rows = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
-        rows = [r if len(r) <= max_tokens else [*r[: max_tokens - 1], r[-1]] for r in rows]
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-        return ids, ids != 0  # token 0 is [PAD]
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts: (B, D), L2-normalised."""
+        return F.normalize(self.head(self.sentence_vectors(texts)), dim=-1)

@@ -96,7 +96,6 @@ class Engine:
                 f"the device {device!r} cannot be used ({error}); set the parameter device "
                 "to cpu, or install a torch that supports it"
             ) from error
-        network.x_encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         config, digest = network.config, weights_sha256(folder)
         info = EngineInfo(
             model_id=f"{config.name}@{digest[:12]}",
@@ -134,7 +133,7 @@ class Engine:
         batch = np.stack([to_input_size(frame, size) for frame in frames])
         with self._lock, torch.inference_mode():
             # (F, H, W, 3) seen as (F, 3, H, W) is channels-last already.
-            return self._model.x_encoder(
+            return self._model.x_encoder.encode_frames(
                 torch.from_numpy(batch).to(self.info.device).permute(0, 3, 1, 2)
             )
 

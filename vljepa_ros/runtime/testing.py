@@ -15,19 +15,15 @@ def random_checkpoint(folder: Path, seed: int = 0) -> Path:
 
     from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
     from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
-    from vljepa_ros.model.y_decoder import vocabulary_of
 
     torch.manual_seed(seed)
     words = "the lamp is off and a red ball lies on the table; nothing is happening"
     config = VLJEPAConfig(
         name="random",
         predictor=PredictorConfig(width=64, layers=1, heads=2, kv_heads=2, ffn_width=128),
-        y_decoder=YDecoderConfig(
-            width=64, layers=1, heads=2, ffn_width=128, max_tokens=12, vocabulary=17
-        ),
+        y_decoder=YDecoderConfig(width=64, layers=1, heads=2, ffn_width=128, max_tokens=12),
     )
     model = VLJEPA(config)
-    vocabulary = vocabulary_of(model.tokenizer, [words])
-    model.y_decoder.token_ids.copy_(vocabulary[: len(model.y_decoder.token_ids)])
+    model.learn_words([words])
     save_checkpoint(model, folder)
     return folder

@@ -50,17 +50,30 @@ class TrainConfig:
             CheckpointError: the file is missing, has a key that no field has, or a precision that
                 is neither fp32 nor bf16.
         """
+        values = read_yaml(path)
+        if missing := sorted({"main", "decoder"} - values.keys()):
+            raise CheckpointError(f"{path} describes no training: it lacks the stages {missing}")
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
-        known = {f.name for f in fields(cls)}
-        if not isinstance(values, Mapping) or set(values) - known:
-            raise CheckpointError(f"{path} must have only the keys {sorted(known)}")
-        try:
-            return cls(**_typed(dict(values)))
+            return cls(**_typed(values))
         except TypeError as error:
             raise CheckpointError(f"{path}: {error}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A file of config/models/, its keys checked.
+
+    Raises:
+        CheckpointError: the file is missing, has a key that no field of TrainConfig has, or no
+            model.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    known = {f.name for f in fields(TrainConfig)}
+    if not isinstance(values, Mapping) or set(values) - known or "model" not in values:
+        raise CheckpointError(f"{path} must have a model, and only the keys {sorted(known)}")
+    return dict(values)
 
 
 def _typed(values: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vljepa_ros.model.x_encoder import XEncoder
+from vljepa_ros.model.config import EfficientNetConfig
+from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.training.language import Facts
 from vljepa_ros.training.shards import decode_jpeg, list_shards, read_shards
 
@@ -31,14 +32,14 @@ def features_path(shard: Path) -> Path:
     return shard.with_suffix(".tokens.npy")
 
 
-def encode_shard(shard: Path, encoder: XEncoder) -> None:
+def encode_shard(shard: Path, encoder: EfficientNet) -> None:
     """Cache the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
     frames = [decode_jpeg(data) for _, jpegs in read_shards([shard]) for data in jpegs]
     rows = []
     with torch.inference_mode():
         for start in range(0, len(frames), _BATCH):
             batch = torch.from_numpy(np.stack(frames[start : start + _BATCH]))
-            rows.append(encoder(batch.permute(0, 3, 1, 2)).half().numpy())
+            rows.append(encoder.encode_frames(batch.permute(0, 3, 1, 2)).half().numpy())
     part = shard.with_suffix(".part.npy")
     np.save(part, np.concatenate(rows))
     part.replace(features_path(shard))
@@ -59,8 +60,8 @@ def encode_missing(
     missing = [shard for shard in shards if not features_path(shard).is_file()]
     if not missing:
         return
-    encoder = XEncoder.pretrained()
-    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder = EfficientNet(EfficientNetConfig())
+    encoder.load_pretrained()
     for done, shard in enumerate(missing):
         encode_shard(shard, encoder)
         progress(done + 1, len(missing))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,8 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa_ros.model import VLJEPA, save_checkpoint
-from vljepa_ros.model.y_decoder import END, vocabulary_of
-from vljepa_ros.model.y_encoder import TextTokenizer
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Batch, Sampler
 from vljepa_ros.training.features import load_episodes
@@ -50,29 +47,28 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
 def _new_model(config: TrainConfig, sampler: Sampler) -> VLJEPA:
     """A model whose Y-Decoder knows the words of the training texts."""
     words = {word for _ in range(_VOCABULARY_DRAWS) for word in sampler.draw()[0].answers}
-    vocabulary = vocabulary_of(TextTokenizer(), sorted(words))
-    decoder = replace(config.model.y_decoder, vocabulary=len(vocabulary))
-    model = VLJEPA(replace(config.model, y_decoder=decoder))
-    model.y_decoder.token_ids.copy_(vocabulary)
+    model = VLJEPA(config.model)
+    model.learn_words(sorted(words))
     model.load_pretrained()
     return model
 
 
 class TextVectors:
-    """Sentence vectors of the frozen part of the Y-Encoder, computed once a text."""
+    """Sentence vectors of the Y-Encoder; while that is frozen, computed once a text."""
 
     def __init__(self, model: VLJEPA) -> None:
         self.model = model
         self.known: dict[str, Tensor] = {}
 
     def __call__(self, texts: list[str]) -> Tensor:
-        """(B, 384) sentence vectors."""
+        """(B, text_dim) sentence vectors."""
+        if self.model.y_encoder.frozen is None:
+            return self.model.y_encoder.sentence_vectors(texts)
         # Texts of like length together, or most of the work would be padding.
         new = sorted({t for t in texts if t not in self.known}, key=lambda text: (len(text), text))
         for start in range(0, len(new), _TEXT_BATCH):
             some = new[start : start + _TEXT_BATCH]
-            ids, mask = self.model.tokenizer(some, self.model.config.y_encoder.max_tokens)
-            vectors = self.model.y_encoder.sentence_vectors(ids, mask)
+            vectors = self.model.y_encoder.sentence_vectors(some)
             self.known.update(zip(some, vectors, strict=True))
         return torch.stack([self.known[t] for t in texts])
 
@@ -88,13 +84,13 @@ class TextVectors:
 
 def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
     objective = InfoNCE()
-    head = list(model.y_encoder.head.parameters())
+    text = model.y_encoder.trained
     body = [*model.predictor.parameters(), *objective.parameters()]
     rate = config.main.learning_rate
     optimizer = torch.optim.AdamW(
         [
             {"params": body, "lr": rate},
-            {"params": head, "lr": rate * config.y_encoder_lr_multiplier},
+            {"params": text.parameters(), "lr": rate * config.y_encoder_lr_multiplier},
         ],
         weight_decay=config.main.weight_decay,
     )
@@ -108,9 +104,7 @@ def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path)
         targets = vectors.embed(batch.texts)
         return objective(predicted.float(), targets, batch.meanings, _negatives(vectors, batch))
 
-    modules = nn.ModuleDict(
-        {"predictor": model.predictor, "head": model.y_encoder.head, "objective": objective}
-    )
+    modules = nn.ModuleDict({"predictor": model.predictor, "text": text, "objective": objective})
     _optimise("main", loss, modules, optimizer, config.main, config.save_every, run)
 
 
@@ -128,14 +122,13 @@ def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Pa
     of texts in a way that no noise of equal strength in all directions imitates.
     """
     model.requires_grad_(False).eval()
-    model.y_decoder.requires_grad_(True)
+    decoder = model.y_decoder.trained.requires_grad_(True)
     optimizer = torch.optim.AdamW(
-        model.y_decoder.parameters(),
+        decoder.parameters(),
         lr=config.decoder.learning_rate,
         weight_decay=config.decoder.weight_decay,
     )
     vectors = TextVectors(model)
-    own = {int(w): i for i, w in enumerate(model.y_decoder.token_ids)}
 
     def loss() -> Tensor:
         half = config.decoder.batch_size // 2
@@ -145,14 +138,13 @@ def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Pa
             predicted = model(seen.tokens, [s.query for s in seen.samples]).float()
         true = vectors.embed_between([sampler.random.choices(s.answers, k=2) for s in told])
         embeddings = _with_noise(torch.cat([predicted, true]), config.decoder_noise)
-        tokens = _own_tokens(model, [s.answers[0] for s in [*seen.samples, *told]], own)
+        answers = [s.answers[0] for s in [*seen.samples, *told]]
+        tokens, mask = model.y_decoder.tokenize(answers)
         with _precision(config):
             logits = model.y_decoder(embeddings, tokens[:, :-1])
-        return F.cross_entropy(
-            logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=0
-        )
+        return F.cross_entropy(logits.float()[mask[:, 1:]], tokens[:, 1:][mask[:, 1:]])
 
-    modules = nn.ModuleDict({"y_decoder": model.y_decoder})
+    modules = nn.ModuleDict({"y_decoder": decoder})
     _optimise("decoder", loss, modules, optimizer, config.decoder, config.save_every, run)
 
 
@@ -165,12 +157,6 @@ def _with_noise(embeddings: Tensor, longest: float) -> Tensor:
 def _precision(config: TrainConfig) -> torch.autocast:
     """Context in which the transformers run while training."""
     return torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16")
-
-
-def _own_tokens(model: VLJEPA, texts: list[str], own: dict[int, int]) -> Tensor:
-    """(B, L) token numbers of the Y-Decoder, from START to END, padded with 0."""
-    ids, _ = model.tokenizer(texts, model.config.y_decoder.max_tokens)
-    return torch.tensor([[own.get(int(i), own[END]) for i in row] for row in ids])
 
 
 def _optimise(

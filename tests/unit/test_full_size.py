@@ -1,0 +1,306 @@
+"""The full-size model: its numbers, its parts against transformers' own, and one step of training.
+
+Scaled-down copies with random weights, written by transformers itself, stand for the published
+weights, which need the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from torch.nn import functional as F
+
+from vljepa_ros.errors import CheckpointError
+from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint, save_checkpoint
+from vljepa_ros.model.info import describe
+from vljepa_ros.model.vljepa import stack_window
+from vljepa_ros.model.weights import find_weights, read_weights
+
+CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
+WORDS = ("<s>", "<|end_of_text|>", "a", "red", "ball", "what", "is", "this")
+
+
+def tokenizer(folder: Path) -> None:
+    """Write a tokenizer that begins each text with a token of its own, as Llama's does."""
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="a"))
+    made.add_special_tokens(list(WORDS[:2]))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    made.save(str(folder / "tokenizer.json"))
+
+
+def llama(folder: Path) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    rope = yaml.safe_load(CONFIG.read_text())["model"]["predictor"]
+    made = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(WORDS),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            rms_norm_eps=1e-5,
+            max_position_embeddings=131_072,
+            tie_word_embeddings=True,
+            rope_parameters={
+                "rope_type": "llama3",
+                "rope_theta": rope["rope_theta"],
+                "factor": rope["rope_factor"],
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 8192,
+            },
+        )
+    ).eval()
+    made.save_pretrained(folder)
+    tokenizer(folder)
+    return made
+
+
+def gemma(folder: Path) -> Any:
+    from transformers import Gemma3TextConfig, Gemma3TextModel
+
+    made = Gemma3TextModel(
+        Gemma3TextConfig(
+            vocab_size=len(WORDS),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=16,
+            query_pre_attn_scalar=16,
+            sliding_window=64,
+            use_bidirectional_attention=True,
+        )
+    ).eval()
+    made.save_pretrained(folder)
+    tokenizer(folder)
+    return made
+
+
+def vjepa2(folder: Path) -> Any:
+    from transformers import VJEPA2Config, VJEPA2Model
+
+    made = VJEPA2Model(
+        VJEPA2Config(
+            crop_size=32,
+            hidden_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            pred_hidden_size=24,
+            pred_num_attention_heads=2,
+            pred_num_hidden_layers=1,
+        )
+    ).eval()
+    made.save_pretrained(folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Any]]:
+    """For each of the three: the folder of its weights, and transformers' own module."""
+    torch.manual_seed(0)
+    makers: dict[str, Callable[[Path], Any]] = {"llama": llama, "gemma": gemma, "vjepa2": vjepa2}
+    folders = {name: tmp_path_factory.mktemp(name) for name in makers}
+    return {name: (folders[name], make(folders[name])) for name, make in makers.items()}
+
+
+@pytest.fixture(scope="module")
+def config(published: dict[str, tuple[Path, Any]]) -> VLJEPAConfig:
+    """The full-size configuration with other numbers; the kinds and all else are its own."""
+    values = yaml.safe_load(CONFIG.read_text())["model"]
+    weights = {name: str(folder) for name, (folder, _) in published.items()}
+    values |= {"name": "small-copy", "embedding_dim": 24}
+    values["window"]["frames"] = 4
+    values["x_encoder"] |= {"weights": weights["vjepa2"], "image_size": 32}
+    values["x_encoder"] |= {"width": 48, "layers": 2, "heads": 2}
+    values["query"] |= {"weights": weights["llama"], "vocabulary": len(WORDS), "width": 32}
+    values["predictor"] |= {"weights": weights["llama"], "first_layer": 2, "layers": 2}
+    values["predictor"] |= {"width": 32, "heads": 4, "kv_heads": 2, "ffn_width": 64}
+    values["y_encoder"] |= {"weights": weights["gemma"], "vocabulary": len(WORDS), "width": 32}
+    values["y_encoder"] |= {"layers": 2, "heads": 2, "head_dim": 16, "ffn_width": 48}
+    values["y_encoder"] |= {"max_tokens": 64}
+    values["y_decoder"] |= {"weights": weights["llama"], "vocabulary": len(WORDS), "width": 32}
+    values["y_decoder"] |= {"layers": 4, "heads": 4, "kv_heads": 2, "ffn_width": 64}
+    values["y_decoder"] |= {"max_tokens": 5}
+    return VLJEPAConfig.from_dict(values)
+
+
+@pytest.fixture(scope="module")
+def model(config: VLJEPAConfig) -> VLJEPA:
+    made = VLJEPA(config)
+    made.load_pretrained()
+    return made.eval()
+
+
+def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    assert ours.shape == theirs.shape
+    assert F.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0).item() > 0.9999
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_the_numbers_are_those_of_the_paper() -> None:
+    """Section 3.1: 304M frozen, 490M trained, 300M trained slowly."""
+    parts = {
+        part.name: part
+        for part in describe(VLJEPAConfig.from_dict(yaml.safe_load(CONFIG.read_text())["model"]))
+    }
+    millions = {name: part.parameters / 1e6 for name, part in parts.items()}
+    assert millions["x_encoder"] == pytest.approx(304, abs=1)
+    assert millions["predictor"] == pytest.approx(490, abs=7)
+    assert millions["y_encoder"] == pytest.approx(300, abs=5)
+    assert parts["x_encoder"].trained == parts["query"].trained == 0
+    assert parts["predictor"].trained == parts["predictor"].parameters
+    assert parts["y_encoder"].trained == parts["y_encoder"].parameters
+
+
+def test_the_x_encoder_is_that_of_transformers(
+    model: VLJEPA, published: dict[str, tuple[Path, Any]]
+) -> None:
+    frames = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    with torch.inference_mode():
+        tokens = model.x_encoder(model.x_encoder.encode_frames(frames).unsqueeze(0))
+        clip = ((frames / 255 - mean) / std).unsqueeze(0)
+        theirs = published["vjepa2"][1].get_vision_features(clip)
+    assert tokens.shape == (1, 2, 4, 48)
+    assert_same(tokens.flatten(1, 2), theirs)
+
+
+def test_the_predictor_begins_as_the_last_layers_of_llama(
+    model: VLJEPA, published: dict[str, tuple[Path, Any]]
+) -> None:
+    """With the causal mask put back, which Llama cannot do without."""
+    backbone = published["llama"][1].model
+    # Long enough for the stretched wavelengths to tell.
+    x = torch.randn(1, 300, 32)
+    positions = torch.arange(300)[None]
+    with torch.inference_mode():
+        rotary = backbone.rotary_emb(x, positions)
+        mask = torch.full((300, 300), float("-inf")).triu(1)[None, None]
+        theirs = x
+        for layer in backbone.layers[2:]:
+            theirs = layer(
+                theirs,
+                attention_mask=mask,
+                position_ids=positions,
+                position_embeddings=rotary,
+            )
+        theirs = backbone.norm(theirs)
+        assert_same(model.predictor.transformer(x, causal=True), theirs)
+
+
+def test_the_query_has_llamas_tokens(
+    model: VLJEPA, published: dict[str, tuple[Path, Any]]
+) -> None:
+    embedded, mask = model.query(["what is this", "what"])
+    table = published["llama"][1].get_input_embeddings().weight
+    assert_same(embedded[0], table[[0, 5, 6, 7]])
+    assert mask.tolist() == [[True] * 4, [True, True, False, False]]
+
+
+def test_the_y_encoder_is_the_mean_of_transformers(
+    model: VLJEPA, published: dict[str, tuple[Path, Any]]
+) -> None:
+    texts = ["a red ball", "a"]
+    with torch.inference_mode():
+        ours = model.y_encoder.sentence_vectors(texts)
+        for row, ids in zip(ours, ([0, 2, 3, 4], [0, 2]), strict=True):
+            hidden = published["gemma"][1](input_ids=torch.tensor([ids])).last_hidden_state
+            assert_same(row, F.normalize(hidden.mean(1), dim=-1)[0])
+
+
+def test_the_y_decoder_reads_the_embedding_and_ends(model: VLJEPA) -> None:
+    embeddings = F.normalize(torch.randn(2, 24), dim=-1)
+    tokens, _ = model.y_decoder.tokenize(["a red ball", "a"])
+    assert tokens[0].tolist() == [0, 2, 3, 4, 1]
+    logits = model.y_decoder(embeddings, tokens)
+    assert logits.shape == (2, 5, len(WORDS))
+    assert not torch.allclose(logits[0], model.y_decoder(embeddings.flip(0), tokens)[0])
+    texts = model.decode(embeddings)
+    assert len(texts) == 2 and all(len(text.split()) <= 5 for text in texts)
+
+
+def test_a_missing_or_extra_tensor_is_named(
+    config: VLJEPAConfig, published: dict[str, tuple[Path, Any]], tmp_path: Path
+) -> None:
+    state = load_file(published["gemma"][0] / "model.safetensors")
+    broken = replace(config, y_encoder=replace(config.y_encoder, weights=str(tmp_path)))
+    name = next(name for name in state if "layers.1" in name)
+    for tensors, match in (
+        ({k: v for k, v in state.items() if k != name}, f"lacks.*{name}"),
+        ({**state, "extra": torch.zeros(1)}, "unknown.*extra"),
+        ({**state, name: torch.zeros(2, 2)}, f"{name} has the shape"),
+    ):
+        save_file(tensors, tmp_path / "model.safetensors")
+        with pytest.raises(CheckpointError, match=match):
+            VLJEPA(broken).y_encoder.load_pretrained()
+
+
+def test_a_predictor_of_layers_that_are_not_there_is_refused(config: VLJEPAConfig) -> None:
+    beyond = replace(config, predictor=replace(config.predictor, first_layer=3))
+    with pytest.raises(CheckpointError, match=r"lacks.*layers\.1"):
+        VLJEPA(beyond).predictor.load_pretrained()
+
+
+def test_weights_that_are_not_here_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CheckpointError, match="pickles are never loaded"):
+        read_weights(str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match="give a folder, or fetch"):
+        find_weights("nobody/nothing")
+
+
+def test_one_step_of_training_changes_only_what_is_trained(config: VLJEPAConfig) -> None:
+    torch.manual_seed(0)
+    model = VLJEPA(config)
+    model.load_pretrained()
+    model.train()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    frames = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    window = stack_window(list(model.x_encoder.encode_frames(frames)), 4)
+    trained = [*model.predictor.parameters(), *model.y_encoder.trained.parameters()]
+    optimizer = torch.optim.AdamW(trained, lr=1e-3)
+    predicted = model(window, ["what is this", "what"])
+    loss = 1 - (predicted * model.encode_text(["a red ball", "a ball"])).sum(-1).mean()
+    loss.backward()
+    optimizer.step()
+    changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
+    assert {name.split(".")[0] for name in changed} == {"predictor", "y_encoder"}
+    assert {"predictor.transformer.layers.0.self_attn.q_proj.weight"} <= changed
+
+
+def test_a_checkpoint_holds_what_is_trained_and_finds_the_rest(
+    config: VLJEPAConfig, tmp_path: Path
+) -> None:
+    model = VLJEPA(config)
+    model.load_pretrained()
+    torch.nn.init.normal_(model.predictor.output_projection.weight)
+    save_checkpoint(model, tmp_path, torch.float32)
+    names = load_file(tmp_path / "model.safetensors").keys()
+    parts = {name.split(".")[0] for name in names}
+    assert parts == {"predictor", "y_encoder", "y_decoder"}
+    assert not any("language_model" in name for name in names)
+    again = load_checkpoint(tmp_path)
+    window = torch.randn(1, 4, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.eval()(window, ["what"]), again(window, ["what"]))
+        torch.testing.assert_close(model.encode_text(["a"]), again.encode_text(["a"]))

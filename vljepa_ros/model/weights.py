@@ -1,0 +1,90 @@
+"""Published weights: from a local folder or the Hugging Face hub, safetensors only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vljepa_ros.errors import CheckpointError
+
+_FILES = ("*.safetensors", "*.json")
+
+
+def find_weights(name: str) -> Path:
+    """Folder of published weights.
+
+    Args:
+        name: a folder; or a repository of the hub, with `@revision` where one is to be pinned.
+            Its local copy is used where there is one, so that no network is needed then.
+
+    Raises:
+        CheckpointError: neither is there and the hub cannot be reached, or refuses.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository, _, revision = name.partition("@")
+    try:
+        return Path(
+            snapshot_download(repository, revision=revision or None, allow_patterns=list(_FILES))
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights {name!r} are not on this machine and cannot be fetched "
+            f"({str(error).splitlines()[0]}); give "
+            "a folder, or fetch them with a network and, where the hub asks for it, after "
+            "accepting their terms (hf auth login)"
+        ) from error
+
+
+def read_weights(name: str) -> dict[str, Tensor]:
+    """All tensors of all safetensors files of `find_weights(name)`.
+
+    Raises:
+        CheckpointError: there are none, or a file is damaged.
+    """
+    folder = find_weights(name)
+    tensors: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            tensors |= load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is damaged ({error}); fetch it again") from error
+    if not tensors:
+        raise CheckpointError(f"{folder} has no safetensors files; pickles are never loaded")
+    return tensors
+
+
+def load_exactly(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Fill a module; every tensor must be there, none left over, each of the right shape.
+
+    Raises:
+        CheckpointError: names the tensor that does not fit.
+    """
+    check_fit(module.state_dict(), tensors, what)
+    module.load_state_dict(dict(tensors), strict=True)
+
+
+def check_fit(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], what: str) -> None:
+    """Compare names and shapes: a silent mismatch is worse than none.
+
+    Raises:
+        CheckpointError: names the tensor that does not fit.
+    """
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise CheckpointError(f"{what} lacks the tensors {missing}")
+    if extra := sorted(tensors.keys() - expected.keys()):
+        raise CheckpointError(f"{what} has the unknown tensors {extra}")
+    for name, tensor in expected.items():
+        if tensor.shape != tensors[name].shape:
+            raise CheckpointError(
+                f"{what}: {name} has the shape {tuple(tensors[name].shape)}, the configuration "
+                f"asks for {tuple(tensor.shape)}"
+            )
