@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.model.dual_encoder import KINDS, DualEncoder, load_dual_encoder
 from vljepa_ros.model.vljepa import VLJEPA
 from vljepa_ros.model.weights import check_fit
 
@@ -30,6 +32,17 @@ def save_checkpoint(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.floa
     save_file(state, folder / WEIGHTS_FILE, metadata={"format": _FORMAT})
     text = json.dumps({"format": _FORMAT, **model.config.to_dict()}, indent=2)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_model(folder: Path) -> VLJEPA | DualEncoder:
+    """Load whatever model a folder holds, in fp32, for evaluation.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or does not fit.
+    """
+    if _read_json(folder).get("model_type") in KINDS:
+        return load_dual_encoder(folder)
+    return load_checkpoint(folder)
 
 
 def load_checkpoint(folder: Path) -> VLJEPA:
@@ -58,6 +71,15 @@ def read_config(folder: Path) -> VLJEPAConfig:
     Raises:
         CheckpointError: the file is missing, is not JSON, or is not of this format.
     """
+    values = _read_json(folder)
+    if values.pop("format", None) != _FORMAT:
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE} is not a checkpoint of the format {_FORMAT}"
+        )
+    return VLJEPAConfig.from_dict(values)
+
+
+def _read_json(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -68,11 +90,16 @@ def read_config(folder: Path) -> VLJEPAConfig:
         ) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy it again") from error
-    if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
-        raise CheckpointError(f"{path} is not a checkpoint of the format {_FORMAT}")
-    return VLJEPAConfig.from_dict(values)
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} is not the description of a model; copy it again")
+    return values
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 of the weight file, in hexadecimal."""
-    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+    """SHA-256 of the weight file, or of all one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

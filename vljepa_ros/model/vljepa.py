@@ -21,9 +21,16 @@ class VLJEPA(nn.Module):
     embedding. Y-Encoder: text to the target embedding. Y-Decoder: embedding to text.
     """
 
+    conditioned = True
+    decodes = True
+
     def __init__(self, config: VLJEPAConfig) -> None:
         super().__init__()
         self.config = config
+        self.name = config.name
+        self.embedding_dim = config.embedding_dim
+        self.image_size = config.x_encoder.image_size
+        self.window = config.window
         self.x_encoder = build_x_encoder(config.x_encoder)
         self.y_encoder = build_y_encoder(config.y_encoder, config.embedding_dim)
         self.query = build_query(config.query, self.y_encoder)
@@ -39,12 +46,16 @@ class VLJEPA(nn.Module):
         for part in (self.x_encoder, self.query):
             part.requires_grad_(False).eval()
 
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """What a frame needs only once: (F, 3, S, S) uint8 RGB to (F, ...)."""
+        return self.x_encoder.encode_frames(frames)
+
     def forward(self, window: Tensor, queries: Sequence[str]) -> Tensor:
         """Predict the embedding of each query's answer.
 
         Args:
-            window: (B, T, ...) results of the X-Encoder's `encode_frames` for the frames of B
-                windows, or (1, T, ...) for all queries.
+            window: (B, T, ...) results of `encode_frames` for the frames of B windows, or
+                (1, T, ...) for all queries.
             queries: B texts.
 
         Returns:

@@ -40,6 +40,8 @@ def to_model_info(info: EngineInfo) -> ModelInfo:
         weights_sha256=info.weights_sha256,
         embedding_dim=info.embedding_dim,
         normalized=info.normalized,
+        conditioned=info.conditioned,
+        decodes=info.decodes,
         input_width=info.input_width,
         input_height=info.input_height,
         window_frames=info.window_frames,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vljepa_ros.model import VLJEPA
+    from vljepa_ros.model.dual_encoder import DualEncoder
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
@@ -37,6 +38,8 @@ class EngineInfo:
     weights_sha256: str
     embedding_dim: int
     normalized: bool
+    conditioned: bool  # by the query
+    decodes: bool
     input_width: int
     input_height: int
     window_frames: int
@@ -66,7 +69,7 @@ class Ranking:
 class Engine:
     """Runs a loaded model; every method may be called from any thread."""
 
-    def __init__(self, model: VLJEPA, info: EngineInfo) -> None:
+    def __init__(self, model: VLJEPA | DualEncoder, info: EngineInfo) -> None:
         self.info = info
         self._model = model
         self._lock = threading.RLock()
@@ -77,7 +80,8 @@ class Engine:
         """Load a checkpoint.
 
         Args:
-            model: name of a shipped model, or a folder with config.json and model.safetensors.
+            model: name of a shipped model, a folder with config.json and model.safetensors, or
+                a CLIP or SigLIP of the Hugging Face hub.
             device: torch device, for example "cpu" or "cuda:0".
 
         Raises:
@@ -85,10 +89,10 @@ class Engine:
         """
         import torch
 
-        from vljepa_ros.model.checkpoint import load_checkpoint, weights_sha256
+        from vljepa_ros.model.checkpoint import load_model, weights_sha256
 
         folder = find_model(model)
-        network = load_checkpoint(folder)
+        network = load_model(folder)
         try:
             network = network.to(torch.device(device))
         except (RuntimeError, AssertionError) as error:
@@ -96,19 +100,21 @@ class Engine:
                 f"the device {device!r} cannot be used ({error}); set the parameter device "
                 "to cpu, or install a torch that supports it"
             ) from error
-        config, digest = network.config, weights_sha256(folder)
+        digest = weights_sha256(folder)
         info = EngineInfo(
-            model_id=f"{config.name}@{digest[:12]}",
-            name=config.name,
+            model_id=f"{network.name}@{digest[:12]}",
+            name=network.name,
             weights_sha256=digest,
-            embedding_dim=config.embedding_dim,
+            embedding_dim=network.embedding_dim,
             normalized=True,
-            input_width=config.x_encoder.image_size,
-            input_height=config.x_encoder.image_size,
-            window_frames=config.window.frames,
-            window_period=config.window.period,
+            conditioned=network.conditioned,
+            decodes=network.decodes,
+            input_width=network.image_size,
+            input_height=network.image_size,
+            window_frames=network.window.frames,
+            window_period=network.window.period,
             backend="torch",
-            device=str(network.y_encoder.head.weight.device),
+            device=str(next(network.parameters()).device),
             precision="fp32",
         )
         return cls(network, info)
@@ -133,7 +139,7 @@ class Engine:
         batch = np.stack([to_input_size(frame, size) for frame in frames])
         with self._lock, torch.inference_mode():
             # (F, H, W, 3) seen as (F, 3, H, W) is channels-last already.
-            return self._model.x_encoder.encode_frames(
+            return self._model.encode_frames(
                 torch.from_numpy(batch).to(self.info.device).permute(0, 3, 1, 2)
             )
 
@@ -241,15 +247,19 @@ class Engine:
 
 
 def find_model(model: str) -> Path:
-    """Folder of a shipped model's name, or `model` itself when it is a folder.
+    """Folder of a shipped model's name, `model` itself when it is a folder, or the hub's copy.
 
     Raises:
-        CheckpointError: neither exists; the message lists the shipped names.
+        CheckpointError: there is no such model; the message lists the shipped names.
     """
     folder = Path(model).expanduser()
     for candidate in (WEIGHTS_FOLDER / model, folder):
         if model and candidate.is_dir():
             return candidate
+    if model.count("/") == 1 and not folder.is_absolute():
+        from vljepa_ros.model.weights import find_weights
+
+        return find_weights(model)
     shipped = sorted(p.name for p in WEIGHTS_FOLDER.glob("*") if p.is_dir())
     raise CheckpointError(
         f"there is no model {model!r}: give one of {shipped} or the path of a folder with "

@@ -1,0 +1,127 @@
+"""CLIP and SigLIP as the engine's model, against transformers' own forward.
+
+Small ones with random weights, written by transformers itself, stand for the published ones.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from torch.nn import functional as F
+
+from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.runtime import Engine
+
+WORDS = ("<pad>", "<bos>", "<eos>", "a", "mug", "ball")
+TEXT = {"vocab_size": 6, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+TEXT |= {"num_attention_heads": 2, "max_position_embeddings": 8, "pad_token_id": 0}
+TEXT |= {"bos_token_id": 1, "eos_token_id": 2}
+IMAGE = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+IMAGE |= {"num_attention_heads": 2, "image_size": 32, "patch_size": 16}
+
+
+def write(kind: str, folder: Path) -> Any:
+    """A folder as the hub has it; transformers' own module."""
+    from transformers import CLIPConfig, CLIPModel, SiglipConfig, SiglipModel
+
+    torch.manual_seed(0)
+    if kind == "clip":
+        made: Any = CLIPModel(CLIPConfig(text_config=TEXT, vision_config=IMAGE, projection_dim=24))
+    else:
+        made = SiglipModel(SiglipConfig(text_config=TEXT, vision_config=IMAGE))
+    made.eval().save_pretrained(folder)
+    pixels = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(pixels))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"}))
+    tokenizer = Tokenizer(WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="a"))
+    tokenizer.pre_tokenizer = Whitespace()
+    special = [("<bos>", 1), ("<eos>", 2)]
+    template = "<bos> $A <eos>" if kind == "clip" else "$A <eos>"
+    tokenizer.post_processor = TemplateProcessing(single=template, special_tokens=special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return made
+
+
+@pytest.fixture(scope="module", params=["clip", "siglip"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """(engine, transformers' module, kind, folder)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    theirs = write(request.param, folder)
+    return Engine.load(str(folder)), theirs, request.param, folder
+
+
+def pooled(features: Any) -> torch.Tensor:
+    return F.normalize(getattr(features, "pooler_output", features), dim=-1)
+
+
+def test_images_have_the_embedding_of_transformers(pair: Any) -> None:
+    engine, theirs, _, _ = pair
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    mean, std = np.array([0.5, 0.4, 0.3]), np.array([0.2, 0.3, 0.4])
+    pixels = torch.from_numpy(((image / 255 - mean) / std).transpose(2, 0, 1)[None]).float()
+    with torch.inference_mode():
+        expected = pooled(theirs.get_image_features(pixels))[0]
+    (ours,) = engine.predict(list(engine.encode_frames([image])), ["whatever"])
+    assert float(ours @ expected.numpy()) > 0.9999
+
+
+def test_texts_have_the_embedding_of_transformers(pair: Any) -> None:
+    engine, theirs, kind, _ = pair
+    if kind == "clip":
+        ids = torch.tensor([[1, 3, 4, 2]])
+    else:  # fills its context, and knows no capitals
+        ids = torch.tensor([[3, 4, 2, 0, 0, 0, 0, 0]])
+    with torch.inference_mode():
+        expected = pooled(theirs.get_text_features(input_ids=ids))[0]
+    ours = engine.encode_text(["a mug" if kind == "clip" else "A Mug", "a a a a ball"])[0]
+    assert float(ours @ expected.numpy()) > 0.9999
+
+
+def test_a_window_is_the_mean_and_the_query_changes_nothing(pair: Any) -> None:
+    engine, _, _, _ = pair
+    images = np.random.default_rng(1).integers(0, 256, (2, 48, 64, 3), dtype=np.uint8)
+    tokens = engine.encode_frames(list(images))
+    rows = engine.predict(list(tokens), ["what is this?", "is it on?"])
+    np.testing.assert_array_equal(rows[0], rows[1])
+    # Of a window that is not full, the oldest image is repeated.
+    weights = torch.tensor([engine.info.window_frames - 1.0, 1.0])
+    expected = F.normalize((tokens * weights[:, None]).sum(0), dim=0)
+    np.testing.assert_allclose(rows[0], expected.numpy(), atol=1e-5)
+
+
+def test_it_ranks_labels_and_says_what_it_cannot_do(pair: Any) -> None:
+    engine, _, kind, _ = pair
+    (row,) = engine.predict(list(engine.encode_frames([np.zeros((9, 9, 3), np.uint8)])), ["?"])
+    assert engine.rank(row, ["a mug", "a ball"]).scores.sum() == pytest.approx(1, abs=1e-5)
+    assert not engine.info.conditioned and not engine.info.decodes
+    assert engine.info.embedding_dim == (24 if kind == "clip" else 16)
+    with pytest.raises(InputError, match="cannot write text"):
+        engine.decode(row[None])
+
+
+def test_a_damaged_copy_is_refused(pair: Any, tmp_path: Path) -> None:
+    _, _, _, folder = pair
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    state = load_file(folder / "model.safetensors")
+    name = next(name for name in state if "layers.1" in name)
+    save_file(
+        {k: v for k, v in state.items() if k != name},
+        tmp_path / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(CheckpointError, match=f"missing keys.*{name}"):
+        Engine.load(str(tmp_path))
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        Engine.load(str(tmp_path))
