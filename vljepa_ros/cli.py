@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="get a model's published weights ahead")
     fetch.add_argument("model", help=_MODEL_HELP)
     fetch.set_defaults(run=_fetch)
+    convert = commands.add_parser("import", help="convert a checkpoint of open-vljepa")
+    convert.add_argument("file", type=Path, help="best.pt of cun-bjy/open-vljepa")
+    convert.add_argument("--out", type=Path, required=True, help="folder to make")
+    convert.set_defaults(run=_import)
     return parser
 
 
@@ -152,6 +156,13 @@ def _fetch(options: argparse.Namespace) -> None:
 
     for weights in published_weights(_model_config(options.model)):
         print(f"{weights}: {find_weights(weights)}")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from vljepa_ros.model.importing import import_open_vljepa
+
+    import_open_vljepa(options.file, options.out)
+    print(f"The model is in {options.out}")
 
 
 def _model_config(model: str) -> VLJEPAConfig:

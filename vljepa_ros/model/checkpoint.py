@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.config import VLJEPAConfig
@@ -24,13 +26,20 @@ _FORMAT = "vljepa-1"
 
 def save_checkpoint(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> None:
     """Write the trained tensors in `dtype`; the frozen parts stay where they were had."""
+    write_checkpoint(model.config, model.trained_state(), folder, dtype)
+
+
+def write_checkpoint(
+    config: VLJEPAConfig, state: Mapping[str, Tensor], folder: Path, dtype: torch.dtype
+) -> None:
+    """Write a folder that `load_checkpoint` reads, from the trained tensors of a model."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {
+    tensors = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in model.trained_state().items()
+        for name, tensor in state.items()
     }
-    save_file(state, folder / WEIGHTS_FILE, metadata={"format": _FORMAT})
-    text = json.dumps({"format": _FORMAT, **model.config.to_dict()}, indent=2)
+    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": _FORMAT})
+    text = json.dumps({"format": _FORMAT, **config.to_dict()}, indent=2)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 

@@ -137,6 +137,13 @@ class LlamaDecoderConfig:
 
 
 @dataclass(frozen=True)
+class NoDecoderConfig:
+    """No Y-Decoder: as a model is before one is trained."""
+
+    kind: str = "none"
+
+
+@dataclass(frozen=True)
 class VLJEPAConfig:
     """A whole model.
 
@@ -151,7 +158,9 @@ class VLJEPAConfig:
     query: QueryConfig | LlamaQueryConfig = field(default_factory=QueryConfig)
     predictor: PredictorConfig = field(default_factory=PredictorConfig)
     y_encoder: MiniLMConfig | EmbeddingGemmaConfig = field(default_factory=MiniLMConfig)
-    y_decoder: YDecoderConfig | LlamaDecoderConfig = field(default_factory=YDecoderConfig)
+    y_decoder: YDecoderConfig | LlamaDecoderConfig | NoDecoderConfig = field(
+        default_factory=YDecoderConfig
+    )
 
     def __post_init__(self) -> None:
         size, x_encoder = self.x_encoder.image_size, self.x_encoder
@@ -167,7 +176,7 @@ class VLJEPAConfig:
                 "token do not divide"
             )
         for part in (self.predictor, self.y_decoder):
-            if part.width % (2 * part.heads):
+            if not isinstance(part, NoDecoderConfig) and part.width % (2 * part.heads):
                 raise CheckpointError(
                     f"width {part.width} does not divide into {part.heads} heads of even width"
                 )

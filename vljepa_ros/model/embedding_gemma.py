@@ -32,7 +32,9 @@ class EmbeddingGemma(YEncoder):
                 use_bidirectional_attention=True,
             )
         )
-        super().__init__(encoder, config.width, embedding_dim, config.max_tokens, frozen=None)
+        super().__init__(
+            encoder, config.width, embedding_dim, config.max_tokens, frozen=None, bias=True
+        )
         self.weights = config.weights
 
     def load_pretrained(self) -> None:

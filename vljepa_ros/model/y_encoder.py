@@ -22,6 +22,7 @@ class YEncoder(nn.Module):
         embedding_dim: D, width of the shared space.
         max_tokens: longer texts are cut.
         frozen: prefix of the names of the tensors that training leaves alone; None for none.
+        bias: of the head; without one, a head can start as the identity.
     """
 
     def __init__(
@@ -31,13 +32,14 @@ class YEncoder(nn.Module):
         embedding_dim: int,
         max_tokens: int,
         frozen: str | None,
+        bias: bool,
     ) -> None:
         super().__init__()
         self.text_dim = text_dim
         self.max_tokens = max_tokens
         self.frozen = frozen
         self.encoder = encoder if frozen is None else encoder.requires_grad_(False).eval()
-        self.head = nn.Linear(text_dim, embedding_dim, bias=False)
+        self.head = nn.Linear(text_dim, embedding_dim, bias=bias)
 
     @abstractmethod
     def load_pretrained(self) -> None:
@@ -69,14 +71,14 @@ class YEncoder(nn.Module):
         return self
 
     def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
-        """What comes before the head: (B, text_dim), L2-normalised; constant while frozen."""
+        """Mean over each text's tokens, before the head: (B, text_dim); constant while frozen."""
         ids, mask = self.tokenizer(texts, self.max_tokens)
         device = self.head.weight.device
         ids, mask = ids.to(device), mask.to(device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen is None):
             x = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
             weight = mask.unsqueeze(-1).to(x.dtype)
-            return F.normalize((x * weight).sum(1) / weight.sum(1), dim=-1)
+            return (x * weight).sum(1) / weight.sum(1)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D), L2-normalised."""
