@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(run=_model_info)
 
     fetch = commands.add_parser("fetch", help="get a model's published weights ahead")
-    fetch.add_argument("model", help=_MODEL_HELP)
+    fetch.add_argument("model", help=f"{_MODEL_HELP}; or a repository of the hub")
     fetch.set_defaults(run=_fetch)
     convert = commands.add_parser("import", help="convert a checkpoint of open-vljepa")
     convert.add_argument("file", type=Path, help="best.pt of cun-bjy/open-vljepa")
@@ -154,7 +154,9 @@ def _fetch(options: argparse.Namespace) -> None:
     from vljepa_ros.model.info import published_weights
     from vljepa_ros.model.weights import find_weights
 
-    for weights in published_weights(_model_config(options.model)):
+    alone = options.model.count("/") == 1 and not Path(options.model).exists()
+    names = [options.model] if alone else published_weights(_model_config(options.model))
+    for weights in names:
         print(f"{weights}: {find_weights(weights)}")
 
 
