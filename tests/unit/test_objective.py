@@ -1,11 +1,17 @@
-"""InfoNCE against its definition, and the treatment of equal answers."""
+"""The objectives against their definitions, in one process and in two."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
 from torch.nn import functional as F
 
-from vljepa_ros.training.objective import InfoNCE
+from vljepa_ros.errors import CheckpointError
+from vljepa_ros.training.objective import OBJECTIVES, InfoNCE, SIGReg, build_objective
 
 
 def _unit(count: int, dim: int = 8) -> torch.Tensor:
@@ -63,3 +69,85 @@ def test_descending_it_finds_the_targets() -> None:
         optimizer.step()
     nearest = (F.normalize(raw, dim=-1) @ target.T).argmax(1)
     assert nearest.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_a_perfect_prediction_costs_less_than_a_wrong_one(kind: str) -> None:
+    torch.manual_seed(0)
+    target = _unit(64)
+    objective = build_objective(kind, 0.07, True)
+    torch.manual_seed(1)
+    right = objective(target, target, torch.arange(64))
+    torch.manual_seed(1)
+    assert right < objective(target.flip(0), target, torch.arange(64))
+
+
+@pytest.mark.parametrize("kind", ["vicreg", "sigreg"])
+def test_collapse_costs_more_than_spread(kind: str) -> None:
+    """Both predict perfectly; one says the same of everything."""
+    torch.manual_seed(0)
+    spread, point = _unit(64), _unit(1).expand(64, -1)
+    objective = build_objective(kind, 0.07, True)
+    numbers = torch.arange(64)
+    assert objective(spread, spread, numbers) < objective(point, point, numbers)
+    assert build_objective("l2", 0.07, True)(point, point, numbers) == 0
+
+
+def test_the_statistic_knows_the_normal_distribution() -> None:
+    torch.manual_seed(0)
+    normal, uniform = torch.randn(512, 8), torch.rand(512, 8)
+    statistic = SIGReg().statistic
+    assert statistic(normal) < 0.1 * statistic(uniform)
+    assert statistic(normal) < 0.1 * statistic(2 * normal)
+
+
+def test_an_unknown_objective_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="infonce"):
+        build_objective("mse", 0.07, True)
+
+
+def test_a_fixed_temperature_is_not_trained() -> None:
+    assert not any(p.requires_grad for p in build_objective("infonce", 0.07, False).parameters())
+
+
+def _batch() -> tuple[torch.Tensor, ...]:
+    """Inputs of a linear predictor, targets, meanings and negatives; two answers are equal."""
+    torch.manual_seed(2)
+    negatives = _unit(8 * 3).unflatten(0, (8, 3))
+    negatives[2, 1] = 0
+    return torch.randn(8, 5), _unit(8), torch.tensor([0, 1, 2, 3, 4, 1, 6, 7]), negatives
+
+
+def _gradient(kind: str, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss of these rows of the batch, and the predictor's gradient."""
+    inputs, target, meanings, negatives = (part[rows] for part in _batch())
+    torch.manual_seed(3)
+    weight = torch.randn(8, 5, requires_grad=True)
+    objective = build_objective(kind, 0.07, True)
+    predicted = F.normalize(inputs @ weight.T, dim=-1)
+    loss = objective(predicted, target, meanings, negatives)
+    loss.backward()
+    assert weight.grad is not None
+    return loss.detach(), weight.grad
+
+
+def _process(rank: int, folder: str) -> None:
+    """One of two processes, each with its half of the batch."""
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    half = slice(4 * rank, 4 * rank + 4)
+    results = {kind: _gradient(kind, half) for kind in ("infonce", "cosine", "vicreg")}
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
+    """As DistributedDataParallel does it: gradients are averaged over the processes."""
+    multiprocessing.spawn(_process, (str(tmp_path),), nprocs=2)
+    both = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for kind in both[0]:
+        loss, gradient = _gradient(kind, slice(None))
+        for results in both:
+            torch.testing.assert_close(results[kind][0], loss)
+        mean = (both[0][kind][1] + both[1][kind][1]) / 2
+        torch.testing.assert_close(mean, gradient)

@@ -29,9 +29,12 @@ class TrainConfig:
     """A model and how to train it."""
 
     model: VLJEPAConfig
-    main: StageConfig  # predictor and Y-Encoder head, InfoNCE
+    main: StageConfig  # predictor and what of the Y-Encoder is not frozen
     decoder: StageConfig  # Y-Decoder, on frozen embeddings
     sources: tuple[str, ...] = ("tabletop", "composites")
+    objective: str = "infonce"  # infonce, cosine, l1, l2, vicreg or sigreg
+    temperature: float = 0.07  # of infonce, to begin with
+    learn_temperature: bool = True
     y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
     decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
     precision: str = "fp32"  # of the transformers' forward passes: fp32 or bf16

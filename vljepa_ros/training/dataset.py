@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,13 +105,11 @@ class Sampler:
         drawn = [self._draw() for _ in range(size)]
         tokens = np.stack([episode.tokens[frames] for _, episode, frames, _ in drawn])
         samples = [sample for sample, *_ in drawn]
-        numbers: dict[str, int] = {}
-        meanings = [numbers.setdefault(s.meaning, len(numbers)) for s in samples]
         return Batch(
             torch.from_numpy(tokens.astype(np.float32)),
             samples,
             [self.random.choice(s.answers) for s in samples],
-            torch.tensor(meanings),
+            torch.tensor([_number(sample.meaning) for sample in samples]),
             [self._negatives(*draw) for draw in drawn],
         )
 
@@ -119,6 +118,12 @@ class Sampler:
     ) -> list[str]:
         window, things = (frames[0], frames[-1]), self.things[episode.facts["source"]]
         return hard_negatives(episode.facts, window, sample, seed, things, HARD_NEGATIVES)
+
+
+def _number(meaning: str) -> int:
+    """The same in every process, unlike Python's hash."""
+    digest = hashlib.blake2b(meaning.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def window_frames(episode: Episode, last: int, window: WindowConfig) -> list[int]:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.training.config import StageConfig, TrainConfig
-from vljepa_ros.training.dataset import KIND_WEIGHTS, Batch, Sampler
+from vljepa_ros.training.dataset import HARD_NEGATIVES, KIND_WEIGHTS, Batch, Sampler
 from vljepa_ros.training.features import load_episodes
-from vljepa_ros.training.objective import InfoNCE
+from vljepa_ros.training.objective import build_objective
 
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
 _TEXT_BATCH = 32  # texts embedded together
@@ -83,7 +83,7 @@ class TextVectors:
 
 
 def _train_main(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
-    objective = InfoNCE()
+    objective = build_objective(config.objective, config.temperature, config.learn_temperature)
     text = model.y_encoder.trained
     body = [*model.predictor.parameters(), *objective.parameters()]
     rate = config.main.learning_rate
@@ -112,7 +112,7 @@ def _negatives(vectors: TextVectors, batch: Batch) -> Tensor:
     """Embeddings of the hard negatives, zero where a sample has fewer: (B, K, D)."""
     embedded = vectors.embed([text for texts in batch.negatives for text in texts])
     rows = embedded.split([len(texts) for texts in batch.negatives])
-    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    return torch.stack([F.pad(row, (0, 0, 0, HARD_NEGATIVES - len(row))) for row in rows])
 
 
 def _train_decoder(model: VLJEPA, config: TrainConfig, sampler: Sampler, run: Path) -> None:
