@@ -53,6 +53,16 @@ def test_a_shift_becomes_the_sentence_that_the_engine_decodes(
     assert got.query == "What is happening?"
 
 
+def test_an_unsure_sentence_is_not_said(decoder: Any, engine: Engine) -> None:
+    assert decoder.set("decoder", min_confidence=1.0).successful
+    decoder.descriptions.clear()
+    (data,) = engine.encode_text(["a red ball lies on the table"])
+    decoder.publish("shift", shift_of(engine, data))
+    (got,) = decoder.until(lambda: decoder.descriptions, "a description")
+    assert got.text == "I don't know"
+    assert decoder.set("decoder", min_confidence=0.0).successful
+
+
 def test_what_it_cannot_decode_is_counted_and_the_next_one_works(
     decoder: Any, engine: Engine
 ) -> None:

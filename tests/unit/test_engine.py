@@ -59,6 +59,15 @@ def test_decoded_confidence_is_a_share(engine: Engine) -> None:
     assert 0 <= decoded.confidence <= 1
 
 
+def test_an_unsure_text_is_not_said(engine: Engine) -> None:
+    row = engine.encode_text(["the lamp is off"])
+    (said,) = engine.decode(row, min_confidence=0.0)
+    (kept,) = engine.decode(row, min_confidence=said.confidence)
+    (unsure,) = engine.decode(row, min_confidence=said.confidence + 1e-3)
+    assert kept == said
+    assert (unsure.text, unsure.confidence) == ("I don't know", said.confidence)
+
+
 @pytest.mark.parametrize(
     ("frame", "match"),
     [

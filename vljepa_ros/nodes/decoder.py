@@ -10,7 +10,7 @@ from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
 from vljepa_ros.nodes.conversions import to_description
 from vljepa_ros.nodes.lifecycle import run
-from vljepa_ros.nodes.model_node import ModelNode
+from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.nodes.qos import RESULTS
 
 
@@ -19,11 +19,12 @@ class Decoder(ModelNode):
 
     Subscribes: `shift` (SemanticShift).
     Publishes: `description` (Description), and as `ModelNode`.
-    Parameters: those of `ModelNode`.
+    Parameters: min_confidence (changeable while it runs), and those of `ModelNode`.
     """
 
     def __init__(self, announces: bool = True) -> None:
         super().__init__("decoder", announces)
+        declare_min_confidence(self)
 
     def configure(self) -> None:
         super().configure()
@@ -52,7 +53,8 @@ class Decoder(ModelNode):
                 f"{model_id!r}; give the embedder and the decoder the same model"
             )
         data = np.array(message.embedding.data, dtype=np.float32)  # (D,)
-        (decoded,) = self.engine.decode(data[None])
+        least = self.get_parameter("min_confidence").value
+        (decoded,) = self.engine.decode(data[None], least)
         self._publisher.publish(to_description(message, decoded))
         self.statistics.count("decodes")
         self.statistics.time("decoding", time.perf_counter() - started)

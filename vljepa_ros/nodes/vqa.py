@@ -13,7 +13,7 @@ from vljepa_ros.nodes.camera import Camera, declare_camera
 from vljepa_ros.nodes.conversions import to_floats, to_nanoseconds, to_time
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.lifecycle import run
-from vljepa_ros.nodes.model_node import ModelNode
+from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.engine import check_text
 from vljepa_ros.srv import Ask, EmbedText
@@ -31,12 +31,14 @@ class Vqa(ModelNode):
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
     Publishes: as `ModelNode`.
     Services: `ask` (Ask), `embed_text` (EmbedText).
-    Parameters: those of `declare_camera` and `ModelNode`.
+    Parameters: min_confidence (changeable while it runs), and those of `declare_camera` and
+    `ModelNode`.
     """
 
     def __init__(self, announces: bool = True) -> None:
         super().__init__("vqa", announces)
         declare_camera(self)
+        declare_min_confidence(self)
         self._camera: Camera | None = None
         self._window_lock = threading.Lock()
 
@@ -104,7 +106,8 @@ class Vqa(ModelNode):
             response.confidence = float(ranking.scores[ranking.best])
             response.scores = to_floats(ranking.scores)
         else:
-            (decoded,) = engine.decode(embedding[None])
+            least = self.get_parameter("min_confidence").value
+            (decoded,) = engine.decode(embedding[None], least)
             response.answer, response.confidence = decoded.text, decoded.confidence
         response.header = window[-1][1].header
         response.window_start = to_time(window[0][0])

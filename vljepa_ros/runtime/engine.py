@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
+UNSURE = "I don't know"
 _TEXT_CACHE = 4096  # embeddings
 # Cosines of an answer and its rivals lie close together; the temperature that training starts
 # from spreads them.
@@ -51,7 +52,10 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Text of an embedding; confidence is the cosine of the text encoded again, in [0, 1]."""
+    """Text of an embedding; confidence is the cosine of the text encoded again, in [0, 1].
+
+    An unsure text is UNSURE; the confidence is then that of what would have been said.
+    """
 
     text: str
     confidence: float
@@ -200,11 +204,13 @@ class Engine:
                 self._texts.popitem(last=False)
         return np.stack(rows)
 
-    def decode(self, embeddings: NDArray[Any]) -> list[Decoded]:
+    def decode(self, embeddings: NDArray[Any], min_confidence: float = 0.0) -> list[Decoded]:
         """Decode embeddings into text.
 
         Args:
             embeddings: (B, D).
+            min_confidence: a text less sure than this becomes UNSURE, with its confidence, so
+                that a robot does not invent.
 
         Raises:
             InputError: another shape, NaN, infinity or a vector of length zero.
@@ -216,10 +222,11 @@ class Engine:
             texts = self._model.decode(torch.from_numpy(unit).to(self.info.device))
         spoken = [text for text in texts if text]
         encoded = dict(zip(spoken, self.encode_text(spoken), strict=True)) if spoken else {}
-        return [
-            Decoded(text, float(np.clip(row @ encoded[text], 0, 1)) if text else 0.0)
-            for text, row in zip(texts, unit, strict=True)
-        ]
+        decoded = []
+        for text, row in zip(texts, unit, strict=True):
+            confidence = float(np.clip(row @ encoded[text], 0, 1)) if text else 0.0
+            decoded.append(Decoded(text if confidence >= min_confidence else UNSURE, confidence))
+        return decoded
 
     def rank(self, embedding: NDArray[Any], candidates: Sequence[str]) -> Ranking:
         """Compare an embedding (D,) with candidate answers or labels.
