@@ -26,9 +26,9 @@ _KNOWN = {
     "tabletop": (
         Question("What just happened?", at=17.4),
         Question("What is the robot holding?", at=30.0),
-        Question("What do you see?"),
         Question("How many objects are there?"),
         Question("Is the lamp on?", ("yes", "no")),
+        Question("Is the drawer open or closed?"),
     ),
     "bikes": (
         Question("What do you see?"),

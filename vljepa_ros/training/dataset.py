@@ -27,11 +27,11 @@ KIND_WEIGHTS: Mapping[str, float] = {
     "color": 1.0,
     "count": 1.0,
     "where": 1.5,
-    "exists": 2.0,
+    "exists": 2.5,
     "lamp": 0.7,
-    "furniture": 0.7,
+    "furniture": 1.5,
     "lamp_state": 0.5,
-    "furniture_state": 0.5,
+    "furniture_state": 0.7,
     "holding": 1.0,
 }
 
