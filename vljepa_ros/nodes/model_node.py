@@ -12,14 +12,11 @@ from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import Engine
 
-# Chosen on the validation split; docs/model_card.md has the figures.
-MIN_CONFIDENCE = 0.0
-
 
 def declare_min_confidence(node: ManagedNode) -> None:
     """Declare below which confidence a node that writes text says that it does not know."""
     description = 'texts less sure than this become "I don\'t know"; 0: never'
-    declare(node, "min_confidence", MIN_CONFIDENCE, description, span=(0.0, 1.0))
+    declare(node, "min_confidence", 0.0, description, span=(0.0, 1.0))
 
 
 class ModelNode(ManagedNode):
