@@ -125,7 +125,14 @@ def test_the_threshold_changes_while_it_runs(gate: Any, stream: Stream) -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"threshold": 0.0}, {"threshold": 3.0}, {"settle": 0}, {"hysteresis": 2.0}]
+    "parameters",
+    [
+        {"threshold": 0.0},
+        {"threshold": 3.0},
+        {"settle": -0.1},
+        {"smoothing": 3},  # embeddings, as it once was: seconds are no integer
+        {"hysteresis": 2.0},
+    ],
 )
 def test_a_bad_value_is_refused_with_a_reason(gate: Any, parameters: dict[str, Any]) -> None:
     result = gate.set("gate", **parameters)

@@ -1,5 +1,7 @@
 """ChangeGate on synthetic streams of embeddings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,8 @@ from vljepa_ros.streaming import ChangeGate, GateConfig, Shift, Trigger
 
 SECOND = 1_000_000_000
 DIMENSION = 64
-CONFIG = GateConfig(
-    threshold=0.25, hysteresis=0.6, smoothing=3, settle=3, min_interval=0, max_silence=0
+CONFIG = GateConfig(  # at ten embeddings a second: averages three, lets a change hold for three
+    threshold=0.25, hysteresis=0.6, smoothing=0.25, settle=0.15, min_interval=0, max_silence=0
 )
 Stream = NDArray[np.float64]  # (T, D)
 
@@ -64,30 +66,21 @@ def test_constant_stream_gives_one_first() -> None:
 
 
 def test_first_comes_at_once_without_settling() -> None:
-    gate = ChangeGate(GateConfig(settle=1))
+    gate = ChangeGate(GateConfig(settle=0))
     shift = gate.update(5, axis(0)[0])
     assert shift is not None and shift.trigger is Trigger.FIRST and shift.segment_end == 5
 
 
-@pytest.mark.parametrize("settle", [1, 2, 3, 8])
-@pytest.mark.parametrize("smoothing", [1, 2, 3, 8])
-def test_step_gives_one_shift_with_bounded_delay(smoothing: int, settle: int) -> None:
-    config = GateConfig(
-        threshold=0.25, smoothing=smoothing, settle=settle, min_interval=0, max_silence=0
-    )
+@pytest.mark.parametrize("settle", [0, 0.05, 0.15, 0.65])
+@pytest.mark.parametrize("smoothing", [0, 0.15, 0.25, 0.75])
+def test_step_gives_one_shift_with_bounded_delay(smoothing: float, settle: float) -> None:
+    config = replace(CONFIG, smoothing=smoothing, settle=settle)
     first, shift = run(ChangeGate(config), np.vstack([hold(0, 40), hold(1, 40)]))
     assert (first.trigger, shift.trigger, shift.segment_id) == (Trigger.FIRST, Trigger.SHIFT, 1)
     assert 4 * SECOND <= shift.segment_start <= shift.segment_end
-    delay = round((shift.segment_end - 4 * SECOND) / SECOND * 10) + 1
-    assert delay <= smoothing + settle
+    assert (shift.segment_end - 4 * SECOND) / SECOND <= smoothing + settle + 0.1
     assert shift.score > shift.threshold == 0.25
     np.testing.assert_allclose(shift.embedding, axis(1)[0], atol=1e-6)
-
-
-@pytest.mark.parametrize("rate", [1, 5, 30, 200])
-def test_delay_is_counted_in_embeddings_at_any_rate(rate: float) -> None:
-    _, shift = run(ChangeGate(CONFIG), np.vstack([hold(0, 40), hold(1, 40)]), rate)
-    assert shift.segment_end == pytest.approx(44 / rate * SECOND, abs=1.01 / rate * SECOND)
 
 
 def test_every_step_of_a_noisy_stream_is_found_and_nothing_else() -> None:
@@ -147,21 +140,26 @@ def test_ramp_ends_in_a_shift_to_the_new_meaning(length: int) -> None:
 def test_stream_that_never_settles_is_still_told_with_a_bound() -> None:
     wild = np.random.default_rng(1).standard_normal((300, DIMENSION))
     sent = run(ChangeGate(CONFIG), wild)
-    stamps = np.array([shift.segment_end for shift in sent]) / SECOND * 10
-    assert 10 <= len(sent) <= 300 / CONFIG.settle
-    assert np.diff(stamps).max() <= 3 * 4 * CONFIG.settle
+    told = np.array([shift.segment_end for shift in sent]) / SECOND
+    assert 10 <= len(sent) <= 30 / CONFIG.settle
+    assert np.diff(told).max() <= 3 * 7 * CONFIG.settle
 
 
 def test_meaning_that_does_not_last_is_not_mixed_into_the_next() -> None:
-    config = GateConfig(smoothing=3, settle=8, min_interval=0, max_silence=0)
+    config = replace(CONFIG, settle=0.65)
     stream = np.vstack([hold(0, 40), hold(1, 5), hold(2, 40)])
     _, shift = run(ChangeGate(config), stream)
     assert shift.embedding[2] > 0.999
     assert shift.segment_start >= 4.5 * SECOND
 
 
+def test_window_forgets_the_old_meaning_once_a_shift_is_told() -> None:
+    config = replace(CONFIG, threshold=0.1, smoothing=0.75, settle=0)
+    assert len(run(ChangeGate(config), np.vstack([hold(0, 40), hold(1, 40)]))) == 2
+
+
 def test_min_interval_delays_a_shift_but_does_not_lose_it() -> None:
-    config = GateConfig(smoothing=1, settle=2, min_interval=5, max_silence=0)
+    config = replace(CONFIG, smoothing=0, settle=0.05, min_interval=5)
     stream = np.vstack([hold(0, 10), hold(1, 200)])
     first, shift = run(ChangeGate(config), stream)
     assert shift.segment_end - first.segment_end == 5 * SECOND
@@ -170,7 +168,7 @@ def test_min_interval_delays_a_shift_but_does_not_lose_it() -> None:
 
 
 def test_max_silence_sends_the_running_segment_again() -> None:
-    config = GateConfig(min_interval=0, max_silence=2)
+    config = replace(CONFIG, max_silence=2)
     first, *later = run(ChangeGate(config), hold(0, 100))
     assert [shift.trigger for shift in later] == [Trigger.MAX_SILENCE] * 4
     assert {shift.segment_id for shift in later} == {0}
@@ -243,12 +241,12 @@ def test_length_of_the_embeddings_does_not_matter() -> None:
 
 def test_opposite_embeddings_have_no_common_direction() -> None:
     stream = np.vstack([axis(0), -axis(0)] * 50)
-    for shift in run(ChangeGate(GateConfig(settle=2, smoothing=2)), stream):
+    for shift in run(ChangeGate(replace(CONFIG, settle=0.05, smoothing=0.15)), stream):
         assert np.linalg.norm(shift.embedding) == pytest.approx(1)
 
 
 def test_score_is_the_distance_of_the_recent_window() -> None:
-    gate = ChangeGate(GateConfig(smoothing=1, settle=3))
+    gate = ChangeGate(replace(CONFIG, smoothing=0))
     run(gate, hold(0, 10))
     assert gate.score == pytest.approx(0, abs=1e-12)
     gate.update(2 * SECOND, (axis(0) + axis(1))[0])
@@ -256,25 +254,25 @@ def test_score_is_the_distance_of_the_recent_window() -> None:
 
 
 def test_config_may_change_at_run_time() -> None:
-    gate = ChangeGate(GateConfig(threshold=2, smoothing=8, max_silence=0))
+    gate = ChangeGate(replace(CONFIG, threshold=2, smoothing=0.75))
     assert len(run(gate, np.vstack([hold(0, 20), hold(1, 10)]))) == 1
     gate.config = CONFIG
     (shift,) = run(gate, hold(1, 20), start=3 * SECOND)
     assert shift.trigger is Trigger.SHIFT and shift.threshold == CONFIG.threshold
-    gate.config = GateConfig(threshold=0.1, smoothing=16)
+    gate.config = GateConfig(threshold=0.1, smoothing=1.55)
     assert run(gate, hold(1, 40), start=5 * SECOND) == []
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
-    smoothing=st.integers(1, 6),
-    settle=st.integers(1, 6),
+    smoothing=st.floats(0, 0.6),
+    settle=st.floats(0, 0.6),
     min_interval=st.sampled_from([0.0, 0.5, 2.0]),
     max_silence=st.sampled_from([0.0, 3.0]),
 )
 def test_segments_are_in_order_and_never_overlap(
-    seed: int, smoothing: int, settle: int, min_interval: float, max_silence: float
+    seed: int, smoothing: float, settle: float, min_interval: float, max_silence: float
 ) -> None:
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 25, size=12)

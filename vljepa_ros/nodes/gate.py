@@ -44,9 +44,19 @@ class Gate(ManagedNode):
             "share of the threshold below which a change is over",
             span=(0.0, 1.0),
         )
-        declare(self, "smoothing", default.smoothing, "embeddings averaged", span=(1, 1000))
         declare(
-            self, "settle", default.settle, "embeddings that a change must hold", span=(1, 1000)
+            self,
+            "smoothing",
+            default.smoothing,
+            "s over which the recent embeddings are averaged; 0: the newest alone",
+            span=(0.0, 60.0),
+        )
+        declare(
+            self,
+            "settle",
+            default.settle,
+            "s that a change must hold; 0: told at once",
+            span=(0.0, 60.0),
         )
         declare(self, "min_interval", default.min_interval, "s between shifts", span=(0.0, 3600.0))
         declare(

@@ -1,7 +1,6 @@
 """When does the meaning of a stream change: a causal detector over its embeddings."""
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -9,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vljepa_ros.errors import InputError
-from vljepa_ros.streaming.segment import Segment, Vector, distance
+from vljepa_ros.streaming.segment import Recent, Segment, Vector, distance
 
 _SECOND = 1_000_000_000  # nanoseconds
 
 # A change that never settles (a camera that keeps turning) is decided after this many times
-# `settle` embeddings, so that the delay of a shift has a bound.
-_PATIENCE = 4
+# `settle`, so that the delay of a shift has a bound.
+_PATIENCE = 7
 
 
 class Trigger(IntEnum):
@@ -31,14 +30,18 @@ class Trigger(IntEnum):
 class GateConfig:
     """Settings of a ChangeGate.
 
+    Times are measured between stamps, so that the rate of the stream does not matter. At four
+    embeddings a second the defaults average three of them and have a change hold for three.
+    They lie half a period from where that number would change, so that jitter does not.
+
     Raises:
         InputError: for a value outside its range; the message names it.
     """
 
     threshold: float = 0.10  # distance (1 - cosine) at which a change begins, in (0, 2]
     hysteresis: float = 0.6  # a change is over below this share of the threshold, in [0, 1]
-    smoothing: int = 3  # embeddings averaged into the recent window, at least 1
-    settle: int = 3  # embeddings for which a change must hold, at least 1
+    smoothing: float = 0.625  # s, age up to which embeddings are averaged, 0 = the newest alone
+    settle: float = 0.375  # s for which a change must hold, 0 = told at once
     min_interval: float = 0.5  # s between shifts
     max_silence: float = 30.0  # s after which the running segment is sent again, 0 = never
 
@@ -46,8 +49,8 @@ class GateConfig:
         """Check the ranges."""
         _check("threshold", self.threshold, 0 < self.threshold <= 2, "in (0, 2]")
         _check("hysteresis", self.hysteresis, 0 <= self.hysteresis <= 1, "in [0, 1]")
-        _check("smoothing", self.smoothing, self.smoothing >= 1, "at least 1")
-        _check("settle", self.settle, self.settle >= 1, "at least 1")
+        _check("smoothing", self.smoothing, self.smoothing >= 0, "0 s (the newest alone) or more")
+        _check("settle", self.settle, self.settle >= 0, "0 s (told at once) or more")
         _check("min_interval", self.min_interval, self.min_interval >= 0, "0 s or more")
         _check("max_silence", self.max_silence, self.max_silence >= 0, "0 s (never) or more")
 
@@ -75,32 +78,43 @@ class ChangeGate:
         |A| |B| / (|A| + |B|) * ||mean_A - mean_B||^2
 
     and section 2 sketches the live form: average-pool the recent embeddings, decode when their
-    variance exceeds a threshold. Here B is the recent window, the last `smoothing` embeddings,
-    and A the running segment. For a long A the first factor tends to |B|, a constant, and
-    between normalised means the second is twice the cosine distance. So the live form is
+    variance exceeds a threshold. Here B is the recent window, the embeddings of the last
+    `smoothing` seconds, and A the running segment. For a long A the first factor tends to |B|,
+    a constant, and between normalised means the second is twice the cosine distance. So the
+    live form is
 
-        score = 1 - cos(mean of the last `smoothing` embeddings, mean of the running segment)
+        score = 1 - cos(mean of the last `smoothing` seconds, mean of the running segment)
 
     A change begins when the score exceeds `threshold`. It becomes a SHIFT when it has held for
-    `settle` embeddings, the score still exceeds the threshold, and the recent window has
-    settled: its variance, which for unit vectors is 1 - ||mean||^2, is at most hysteresis *
-    threshold. It is dropped, and its embeddings returned to the segment, when the score sinks
-    below hysteresis * threshold. If the new meaning gives way to yet another before it has
-    settled, the new segment begins anew, and the embeddings of what did not last belong to
-    none. Whatever happens, a change is decided within 4 * settle embeddings, except that
-    `min_interval` can hold the shift back; it is then sent as soon as the time has come.
+    `settle` seconds, the score still exceeds the threshold, and the recent window has settled:
+    its variance is at most hysteresis * threshold. It is dropped, and its embeddings returned
+    to the segment, when the score sinks below hysteresis * threshold. If the new meaning gives
+    way to yet another before it has settled, the new segment begins anew, and the embeddings of
+    what did not last belong to none. Whatever happens, a change is decided within 7 * settle
+    seconds, except that `min_interval` can hold the shift back; it is then sent as soon as the
+    time has come.
 
-    The segment's mean weighs all its embeddings alike, which is deliberate. A mean that forgets
+    Times are those of the stamps, so that a stream gives the same shifts at any rate, each
+    within about one period. A stream slower than `smoothing` has windows of one embedding. Of a
+    longer silence only max(smoothing, settle) counts as watched: it neither ages a change that
+    nobody saw, nor lets the window or FIRST mix what was before with what came after.
+
+    The segment's mean weighs all its embeddings alike, which is deliberate: it is the paper's
+    average pooling, and of the frames of one camera none counts more. A mean that forgets
     would follow a slow drift for ever, always a little behind. This one falls back to half of
     the way: a drift of any speed is noticed, at the latest when it has gone twice the angle
     that a sudden change needs.
 
-    An update costs O(D) time and memory traffic, whatever the age of the segment. Sums are kept
-    in float64: a billion updates leave an error of about 1e-11.
+    An update costs O(D) time and memory traffic, whatever the rate and the age of the segment;
+    only the recent window is held. Sums are kept in float64: a billion updates leave an error
+    of about 1e-11.
+
+    Attributes:
+        config: settings; they may be replaced at any time and hold from the next update.
     """
 
     def __init__(self, config: GateConfig) -> None:
-        self._config = config
+        self.config = config
         self._segment_id = 0
         self._announced = False  # was the running segment sent, and so has taken the id?
         self.reset()
@@ -109,25 +123,14 @@ class ChangeGate:
         """Forget the stream. Segment ids go on, so that no two segments share one."""
         self._segment_id += self._announced
         self._announced = False
-        self._recent: deque[Vector] = deque()
-        self._recent_sum: Vector = np.zeros(0)
+        self._recent: Recent | None = None
         self._segment: Segment | None = None
         self._change: Segment | None = None
-        self._waited = 0  # embeddings since the change began, across its restarts
+        self._waited = 0  # ns watched since the change (or the stream) began, across restarts
         self._last_stamp = 0
         self._last_shift = 0
         self._last_sent = 0
         self._score = 0.0
-
-    @property
-    def config(self) -> GateConfig:
-        """Settings; they may be replaced at any time and hold from the next update."""
-        return self._config
-
-    @config.setter
-    def config(self, config: GateConfig) -> None:
-        self._config = config
-        self._trim_recent(config.smoothing)
 
     @property
     def score(self) -> float:
@@ -151,23 +154,28 @@ class ChangeGate:
         vector = self._checked(embedding)
         if self._segment is not None and stamp < self._last_stamp:
             self.reset()
-        self._last_stamp = stamp
-        if self._segment is None:
-            self._recent_sum = np.zeros_like(vector)
+        passed, self._last_stamp = stamp - self._last_stamp, stamp
+        if self._segment is None or self._recent is None:
+            self._recent = Recent(vector, stamp)
             self._segment = Segment(vector, stamp)
-            self._push(vector)
             self._last_shift = self._last_sent = stamp
             return self._first_if_due(stamp)
-        self._push(vector)
-        self._score = distance(self._recent_sum, self._segment.sum)
+        longest = max(self._smoothing, self._settle)
+        self._waited += min(passed, longest)
+        self._recent.push(vector, stamp)
+        self._recent.drop_before(stamp - self._smoothing)
+        self._score = distance(self._recent.sum, self._segment.sum)
         if not self._announced:
-            self._segment.add(vector, stamp)
+            if passed > longest:
+                self._segment = Segment(vector, stamp)
+            else:
+                self._segment.add(vector, stamp)
             return self._first_if_due(stamp)
         self._follow_change(vector, stamp)
         if self._change is not None:
             return self._shift_if_due(stamp)
         self._segment.add(vector, stamp)
-        silence = self._config.max_silence * _SECOND
+        silence = self.config.max_silence * _SECOND
         if 0 < silence <= stamp - self._last_sent:
             return self._send(Trigger.MAX_SILENCE)
         return None
@@ -195,20 +203,17 @@ class ChangeGate:
         vector /= np.linalg.norm(vector)
         return vector
 
-    def _push(self, vector: Vector) -> None:
-        self._recent.append(vector)
-        self._recent_sum += vector
-        if len(self._recent) > self._config.smoothing:
-            self._recent_sum -= self._recent.popleft()
+    @property
+    def _smoothing(self) -> int:
+        return round(self.config.smoothing * _SECOND)  # ns
 
-    def _trim_recent(self, length: int) -> None:
-        """Keep the newest `length` embeddings of the recent window."""
-        while len(self._recent) > length:
-            self._recent_sum -= self._recent.popleft()
+    @property
+    def _settle(self) -> int:
+        return round(self.config.settle * _SECOND)  # ns
 
     def _first_if_due(self, stamp: int) -> Shift | None:
         assert self._segment is not None
-        if self._segment.count < self._config.settle:
+        if self._waited < self._settle:
             return None
         self._score = 0.0  # there is nothing yet to be distant from
         self._announced = True
@@ -217,44 +222,40 @@ class ChangeGate:
 
     def _follow_change(self, vector: Vector, stamp: int) -> None:
         """Begin, extend, restart or drop the change, by the score of this embedding."""
-        assert self._segment is not None
-        threshold = self._config.threshold
+        assert self._segment is not None and self._recent is not None
+        threshold = self.config.threshold
         if self._change is None:
             if self._score > threshold:
                 self._change = Segment(vector, stamp)
-                self._waited = 1
+                self._waited = 0
             return
-        self._waited += 1
         # At the end of its patience the gate wants a clear yes: between the two limits is no.
-        undecided = self._waited >= _PATIENCE * self._config.settle and self._score <= threshold
-        if self._score < self._config.hysteresis * threshold or undecided:
+        undecided = self._waited >= _PATIENCE * self._settle and self._score <= threshold
+        if self._score < self.config.hysteresis * threshold or undecided:
             self._segment.absorb(self._change)
             self._change = None
             return
         # Only when the recent window lies within the change can it tell another meaning.
-        if (
-            self._change.count >= self._config.smoothing
-            and distance(self._recent_sum, self._change.sum) > threshold
-        ):
+        within = stamp - self._change.start > self._smoothing
+        if within and distance(self._recent.sum, self._change.sum) > threshold:
             self._change = Segment(vector, stamp)
         else:
             self._change.add(vector, stamp)
 
     def _shift_if_due(self, stamp: int) -> Shift | None:
-        assert self._change is not None
-        config = self._config
-        variance = 1 - float(self._recent_sum @ self._recent_sum) / len(self._recent) ** 2
+        assert self._change is not None and self._recent is not None
+        config = self.config
         settled = (
-            self._change.count >= config.settle
-            and variance <= config.hysteresis * config.threshold
+            stamp - self._change.start >= self._settle
+            and self._recent.variance() <= config.hysteresis * config.threshold
         )
-        due = settled or self._waited >= _PATIENCE * config.settle
+        due = settled or self._waited >= _PATIENCE * self._settle
         blocked = stamp - self._last_shift < config.min_interval * _SECOND
         if blocked or not due or self._score <= config.threshold:
             return None
         self._segment, self._change = self._change, None
         # What the window still holds of the old meaning would soon look like another change.
-        self._trim_recent(self._segment.count)
+        self._recent.drop_before(self._segment.start)
         self._segment_id += 1
         self._last_shift = stamp
         return self._send(Trigger.SHIFT)
@@ -269,7 +270,7 @@ class ChangeGate:
             embeddings=self._segment.count,
             trigger=trigger,
             score=self._score,
-            threshold=self._config.threshold,
+            threshold=self.config.threshold,
             embedding=self._segment.mean(),
         )
 

@@ -1,6 +1,7 @@
 """What neighbouring embeddings of a stream have in common."""
 
 import math
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,28 @@ class Segment:
         length = float(np.linalg.norm(self.sum))
         mean = self.sum / length if length > _TINY else self._newest
         return mean.astype(np.float32)
+
+
+class Recent:
+    """The newest embeddings of a stream and their sum."""
+
+    def __init__(self, vector: Vector, stamp: int) -> None:
+        self.sum = vector.copy()
+        self._held = deque([(stamp, vector)])
+
+    def push(self, vector: Vector, stamp: int) -> None:
+        """Append an embedding."""
+        self._held.append((stamp, vector))
+        self.sum += vector
+
+    def drop_before(self, stamp: int) -> None:
+        """Forget the embeddings that are older than this stamp (ns), but never the newest."""
+        while len(self._held) > 1 and self._held[0][0] < stamp:
+            self.sum -= self._held.popleft()[1]
+
+    def variance(self) -> float:
+        """Return the variance of the embeddings, which for unit vectors is 1 - ||mean||^2."""
+        return 1 - float(self.sum @ self.sum) / len(self._held) ** 2
 
 
 def distance(one: Vector, other: Vector) -> float:
