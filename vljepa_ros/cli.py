@@ -6,9 +6,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vljepa_ros.errors import VljepaError
 from vljepa_ros.model.config import VLJEPAConfig
+
+if TYPE_CHECKING:
+    from vljepa_ros.model.x_encoder import XEncoder
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config" / "models"
 _MODEL_HELP = "shipped name, folder of a checkpoint, or file of config/models/ or its name"
@@ -35,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--data", type=Path, default=Path("data"), help="folder (default: data)")
     data.add_argument("--tabletop", type=int, default=2400, help="training episodes simulated")
     data.add_argument("--composites", type=int, default=1000, help="training episodes composited")
+    data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0)
     data.add_argument("--workers", type=int, default=2, help="processes")
     data.set_defaults(run=_data)
@@ -70,6 +75,7 @@ def _data(options: argparse.Namespace) -> None:
     from vljepa_ros.training import composites, tabletop
     from vljepa_ros.training.features import encode_missing
 
+    x_encoder = _frame_wise_encoder(_model_config(options.model))
     with Progress() as progress:
 
         def bar(title: str) -> Callable[[int, int], None]:
@@ -95,7 +101,25 @@ def _data(options: argparse.Namespace) -> None:
                     options.workers,
                     bar(f"{title} episodes"),
                 )
-                encode_missing(options.data, (source,), split, bar(f"{title} tokens"))
+                if x_encoder is not None:
+                    encode_missing(
+                        options.data, (source,), split, x_encoder, bar(f"{title} tokens")
+                    )
+
+
+def _frame_wise_encoder(config: VLJEPAConfig) -> XEncoder | None:
+    """The X-Encoder with its weights, if tokens of its frames are worth storing."""
+    import torch
+
+    from vljepa_ros.model import VLJEPA
+    from vljepa_ros.model.parts import build_x_encoder
+
+    with torch.device("meta"):
+        if not build_x_encoder(config.x_encoder).frame_wise:
+            return None
+    model = VLJEPA(config)
+    model.load_pretrained()
+    return model.x_encoder
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -119,12 +143,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
     table = Table(title=f"{engine.info.model_id} on held-out episodes ({options.split})")
-    for column in ("metric", "value", "blind", "chance", "trials"):
+    for column in ("metric", "value", "95%", "blind", "chance", "trials"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    floors = Evaluation(engine, options.data, options.split, blind=True).run()
-    for metric, floor in zip(evaluation.run(), floors, strict=True):
-        shares = (f"{share:.3f}" for share in (metric.value, floor.value, metric.chance))
-        table.add_row(metric.name, *shares, str(metric.trials))
+    blind = Evaluation(engine, options.data, options.split, blind=True).run()
+    floors = {metric.name: f"{metric.value:.3f}" for metric in blind}
+    for metric in evaluation.run():
+        table.add_row(
+            metric.name,
+            f"{metric.value:.3f}",
+            "{:.2f} to {:.2f}".format(*metric.interval),
+            floors.get(metric.name, ""),
+            f"{metric.chance:.3f}",
+            str(metric.trials),
+        )
     console = Console()
     console.print(table)
     count = evaluation.decodes(GateConfig())

@@ -15,7 +15,7 @@ from vljepa_ros.runtime import Engine
 @pytest.fixture(scope="module")
 def decoder(bench: Any, model: str) -> Any:
     """A bench with an active decoder and its descriptions."""
-    bench.start("decoder", model=model)
+    bench.start("decoder", model=model, min_confidence=0.0)
     bench.descriptions = bench.collect(Description, "description")
     bench.wait_active("decoder")
     return bench

@@ -1,14 +1,17 @@
-"""Scaled-down copies of the published weights, written by transformers itself.
+"""Made-up episodes, and scaled-down copies of the published weights.
 
-The real ones need the hub. These have the same formats, with random numbers.
+The real weights need the hub. These are written by transformers itself, in the same formats, with
+random numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -18,6 +21,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from vljepa_ros.model import VLJEPAConfig
+from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
 
 CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
 WORDS = ("<s>", "<|end_of_text|>", "a", "red", "ball", "what", "is", "this")
@@ -130,3 +134,42 @@ def small_copy(published: dict[str, tuple[Path, Any]]) -> VLJEPAConfig:
     values["y_decoder"] |= {"layers": 4, "heads": 4, "kv_heads": 2, "ffn_width": 64}
     values["y_decoder"] |= {"max_tokens": 5}
     return VLJEPAConfig.from_dict(values)
+
+
+@pytest.fixture(autouse=True)
+def new_accelerate_state() -> Iterator[None]:
+    """Accelerate keeps one precision a process, but these tests train with several."""
+    yield
+    if "accelerate" in sys.modules:
+        from accelerate.state import AcceleratorState, GradientState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with one shard of four quiet episodes a split, without tokens."""
+    root = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    for split in ("train", "test"):
+        with ShardWriter(shard_path(root, "composites", split, 0)) as shard:
+            for number in range(4):
+                shade = random.integers(0, 256, (1, 1, 3), dtype=np.uint8)
+                frames = [encode_jpeg(np.tile(shade, (224, 224, 1)))] * 8
+                shard.add(f"{number:06d}", quiet_facts(number), frames)
+    return root
+
+
+def quiet_facts(number: int) -> dict[str, Any]:
+    """Facts of episode `number`, below 4: one thing, and nothing happens."""
+    visible = [{"id": 0, "place": ("left", "middle", "right")[number % 3], "on": None}]
+    state = {"lamp": None, "drawer": None, "lid": None, "arm": None, "target": None}
+    return {
+        "source": "composites",
+        "frame_period": 0.25,
+        "frames": 8,
+        "objects": [{"id": 0, "name": ("cat", "car", "cup", "key")[number], "color": None}],
+        "states": [{"start": 0, "visible": visible, **state}],
+        "events": [],
+    }

@@ -49,8 +49,9 @@ def test_an_error_is_one_line(arguments: list[str], capsys: pytest.CaptureFixtur
 
 
 def test_a_description_of_a_model_alone_cannot_be_trained(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    file = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
+    file = tmp_path / "model.yaml"
+    file.write_text("model: {}\n")
     assert main(["train", "--config", str(file)]) == 1
     assert "describes no training" in capsys.readouterr().err

@@ -78,3 +78,24 @@ def test_where_nothing_can_be_altered_there_are_none() -> None:
     sample = make_sample(empty, 0, 6, "event", Random(0))
     assert sample is not None
     assert hard_negatives(empty, (0, 6), sample, 0, THINGS, 4) == []
+
+
+def test_two_things_exchange_an_attribute() -> None:
+    quiet = {**FACTS, "events": []}
+    wrong = set()
+    for seed in range(40):
+        sample = make_sample(quiet, 0, 6, "caption", Random(seed))
+        assert sample is not None
+        wrong |= set(hard_negatives(quiet, (0, 6), sample, seed, FACTS["objects"], 4))
+    assert any("an orange can and a purple ball" in text for text in wrong)
+
+
+def test_the_thing_of_an_event_exchanges_an_attribute_with_another() -> None:
+    things = [FACTS["objects"][0]]  # so that a new name or colour would be its own
+    wrong = set()
+    for seed in range(40):
+        sample = make_sample(FACTS, 8, 14, "event", Random(seed))
+        assert sample is not None
+        wrong |= set(hard_negatives(FACTS, (8, 14), sample, seed, things, 4))
+    assert any("orange can" in text for text in wrong)
+    assert any("purple ball" in text for text in wrong)

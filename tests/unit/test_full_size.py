@@ -101,7 +101,7 @@ def test_the_y_encoder_is_the_mean_of_transformers(
 ) -> None:
     texts = ["a red ball", "a"]
     with torch.inference_mode():
-        ours = model.y_encoder.sentence_vectors(texts)
+        ours = model.y_encoder.pool(*model.y_encoder.encode(texts))
         for row, ids in zip(ours, ([0, 2, 3, 4], [0, 2]), strict=True):
             hidden = published["gemma"][1](input_ids=torch.tensor([ids])).last_hidden_state
             assert_same(row, hidden.mean(1)[0])
@@ -114,8 +114,9 @@ def test_the_y_decoder_reads_the_embedding_and_ends(model: VLJEPA) -> None:
     logits = model.y_decoder(embeddings, tokens)
     assert logits.shape == (2, 5, WORDS)
     assert not torch.allclose(logits[0], model.y_decoder(embeddings.flip(0), tokens)[0])
-    texts = model.decode(embeddings)
+    texts, probabilities = model.decode(embeddings)
     assert len(texts) == 2 and all(len(text.split()) <= 5 for text in texts)
+    assert probabilities.shape == (2,) and ((probabilities > 0) & (probabilities <= 1)).all()
 
 
 def test_a_missing_or_extra_tensor_is_named(
@@ -159,7 +160,7 @@ def test_one_step_of_training_changes_only_what_is_trained(small_copy: VLJEPACon
     before = {name: p.clone() for name, p in model.named_parameters()}
     frames = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     window = stack_window(list(model.x_encoder.encode_frames(frames)), 4)
-    trained = [*model.predictor.parameters(), *model.y_encoder.trained.parameters()]
+    trained = [*model.predictor.parameters(), *model.y_encoder.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=1e-3)
     predicted = model(window, ["what is this", "what"])
     loss = 1 - (predicted * model.encode_text(["a red ball", "a ball"])).sum(-1).mean()

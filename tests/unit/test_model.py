@@ -12,11 +12,14 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
+from vljepa_ros.model.checkpoint import read_config
+from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.efficientnet import EfficientNet
+from vljepa_ros.model.minilm import MiniLM
 from vljepa_ros.model.pretrained import efficientnet_lite0_weights
 from vljepa_ros.model.transformer import Transformer
 from vljepa_ros.model.vljepa import stack_window
-from vljepa_ros.model.y_decoder import END, START, vocabulary_of
+from vljepa_ros.model.y_decoder import END, START, SmallDecoder, vocabulary_of
 from vljepa_ros.runtime.testing import random_checkpoint
 
 
@@ -36,7 +39,7 @@ def test_a_frame_gives_the_same_tokens_alone_and_in_a_batch(model: VLJEPA) -> No
     with torch.inference_mode():
         together = model.x_encoder.encode_frames(frames)
         alone = model.x_encoder.encode_frames(frames[1:2])
-    assert together.shape == (3, 49, EfficientNet.token_dim)
+    assert together.shape == (3, 54, EfficientNet.token_dim)
     torch.testing.assert_close(together[1:2], alone, rtol=1e-3, atol=1e-3)
 
 
@@ -61,9 +64,59 @@ def test_a_token_keeps_the_quarters_of_its_square_apart(model: VLJEPA) -> None:
         frames[quarter + 1, 0, top : top + 8, left : left + 8] = 255
     with torch.inference_mode():
         # Of the token that all four spots are in, the early map's channels.
-        tokens = model.x_encoder.encode_frames(frames)[:, 3 * 7 + 3, : 40 * 4]
+        tokens = model.x_encoder.encode_frames(frames)[:, 3 * 7 + 3, 48 : 48 + 40 * 4]
     change = (tokens[1:] - tokens[:1]).abs().unflatten(1, (40, 4)).sum(1)
     assert change.argmax(1).tolist() == [0, 1, 2, 3]
+
+
+def test_a_token_knows_the_colours_of_its_square(model: VLJEPA) -> None:
+    """The first 48 channels are the mean colours of 4 by 4 little squares, channel by channel."""
+    frame = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
+    frame[0, 1, 8:16, 24:32] = 255  # green: second row and last column of the first token
+    with torch.inference_mode():
+        tokens = model.x_encoder.encode_frames(frame)[0, :49, :48]
+    lit = (tokens > 0).nonzero().tolist()
+    assert lit == [[0, 16 + 4 * 1 + 3]]
+
+
+def test_class_tokens_are_the_names_of_what_the_head_sees(folder: Path) -> None:
+    """Against the published head on the whole frame, with names that are one-hot."""
+    encoder = VLJEPA(read_config(folder)).x_encoder
+    encoder.load_pretrained()
+    encoder.class_embeddings = torch.eye(1000)[:, :384]
+    published = efficientnet_lite0_weights()
+    torch.manual_seed(0)
+    frame = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
+    with torch.inference_mode():
+        x = (frame.float() / 255 - 0.5) / 0.5
+        for stage in (encoder.stem, *encoder.stages):
+            x = stage(x)
+        x = F.conv2d(x, published["_conv_head.weight"])
+        norm = [published[f"_bn1.{n}"] for n in ("running_mean", "running_var", "weight", "bias")]
+        x = F.relu6(F.batch_norm(x, *norm, eps=1e-3))
+        views = [x, x[..., :4, :4], x[..., :4, 3:], x[..., 3:, :4], x[..., 3:, 3:]]
+        pooled = torch.cat([view.mean((2, 3)) for view in views])
+        head = (published["_fc.weight"], published["_fc.bias"])
+        expected = F.linear(pooled, *head).softmax(-1)[:, :384]
+        tokens = encoder.encode_frames(frame)[0, 49:]
+    torch.testing.assert_close(tokens[:, :384], expected, rtol=1e-3, atol=1e-5)
+    assert not tokens[:, 384:].any()
+
+
+def test_the_last_layers_of_minilm_can_be_trained_and_start_as_published() -> None:
+    torch.manual_seed(0)
+    parts = []
+    for trained in (0, 2):
+        part = MiniLM(MiniLMConfig(trained_layers=trained), 384)
+        part.load_pretrained()
+        parts.append(part.eval())
+    texts = ["a red ball and a blue cube", "the lamp is off"]
+    whole, split = (part(texts) for part in parts)
+    torch.testing.assert_close(whole, split, rtol=1e-4, atol=1e-5)
+    split.sum().backward()
+    changed = {name for name, p in parts[1].named_parameters() if p.grad is not None}
+    assert {name.split(".")[0] for name in changed} == {"top", "head"}
+    assert not any(name.startswith("top") for name, _ in parts[0].named_parameters())
 
 
 def test_the_frozen_encoders_stay_as_they_are(folder: Path) -> None:
@@ -75,7 +128,7 @@ def test_the_frozen_encoders_stay_as_they_are(folder: Path) -> None:
 
 
 def test_padding_of_the_query_changes_nothing(model: VLJEPA) -> None:
-    tokens = torch.randn(1, 4, 49, EfficientNet.token_dim)
+    tokens = torch.randn(1, 4, 54, EfficientNet.token_dim)
     long = "is there a red mug on the table, or rather a blue one?"
     with torch.inference_mode():
         alone = model(tokens, ["what?"])
@@ -85,7 +138,7 @@ def test_padding_of_the_query_changes_nothing(model: VLJEPA) -> None:
 
 def test_the_query_and_the_order_of_frames_change_the_embedding(model: VLJEPA) -> None:
     torch.manual_seed(0)
-    tokens = torch.randn(1, 4, 49, EfficientNet.token_dim)
+    tokens = torch.randn(1, 4, 54, EfficientNet.token_dim)
     with torch.inference_mode():
         base = model(tokens, ["what happened?"])
         other = model(tokens, ["is the lamp on?"])
@@ -102,12 +155,11 @@ def test_fewer_frames_repeat_the_oldest() -> None:
     assert window[0, :, 0, 0].tolist() == [0, 0, 0, 1]
 
 
-def test_sentence_vectors_are_those_of_minilm(model: VLJEPA) -> None:
+def test_pooled_texts_are_those_of_minilm(model: VLJEPA) -> None:
     """Values of all-MiniLM-L6-v2: paraphrases near, a changed attribute farther."""
     with torch.inference_mode():
-        a, b, c = model.y_encoder.sentence_vectors(
-            ["the lamp is off", "the light is off", "a red ball"]
-        )
+        states = model.y_encoder.encode(["the lamp is off", "the light is off", "a red ball"])
+        a, b, c = model.y_encoder.pool(*states)
     assert float(a @ b) > 0.7 > 0.4 > float(a @ c)
 
 
@@ -155,14 +207,35 @@ def test_vocabulary_covers_its_texts(model: VLJEPA) -> None:
 
 
 def test_generation_ends_and_has_no_special_tokens(model: VLJEPA) -> None:
-    texts = model.decode(torch.eye(384)[:3])
+    texts, _ = model.decode(torch.eye(384)[:3])
     assert len(texts) == 3
     assert not any("[" in text for text in texts)
 
 
+def test_the_confidence_is_the_probability_of_the_tokens(
+    model: VLJEPA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two texts, of one and of two words, whose tokens have known probabilities."""
+    shares = {2: [(3, 0.8), (4, 0.6)], 3: [(2, 0.5), (5, 0.9)], 4: [(6, 0.1), (2, 0.7)]}
+
+    def forward(
+        self: SmallDecoder, embeddings: torch.Tensor, tokens: torch.Tensor
+    ) -> torch.Tensor:
+        logits = torch.zeros(*tokens.shape, self.config.vocabulary)
+        for row, (token, share) in enumerate(shares[tokens.shape[1] + 1]):
+            others = torch.tensor((1 - share) / (self.config.vocabulary - 1))
+            logits[row, -1] = others.log()
+            logits[row, -1, token] = torch.tensor(share).log()
+        return logits
+
+    monkeypatch.setattr(SmallDecoder, "forward", forward)
+    _, probabilities = model.decode(torch.eye(384)[:2])
+    assert probabilities.tolist() == pytest.approx([0.8 * 0.5, 0.6 * 0.9 * 0.7])
+
+
 def test_checkpoint_round_trip_keeps_the_predictions(folder: Path, model: VLJEPA) -> None:
     again = load_checkpoint(folder)
-    tokens = torch.randn(1, 4, 49, EfficientNet.token_dim)
+    tokens = torch.randn(1, 4, 54, EfficientNet.token_dim)
     with torch.inference_mode():
         torch.testing.assert_close(model(tokens, ["what?"]), again(tokens, ["what?"]))
 

@@ -111,7 +111,7 @@ def test_a_fixed_temperature_is_not_trained() -> None:
 
 
 def _batch() -> tuple[torch.Tensor, ...]:
-    """Inputs of a linear predictor, targets, meanings and negatives; two answers are equal."""
+    """Inputs of a linear predictor and Y-Encoder: frames, answers, meanings and wrong answers."""
     torch.manual_seed(2)
     negatives = _unit(8 * 3).unflatten(0, (8, 3))
     negatives[2, 1] = 0
@@ -119,16 +119,19 @@ def _batch() -> tuple[torch.Tensor, ...]:
 
 
 def _gradient(kind: str, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss of these rows of the batch, and the predictor's gradient."""
-    inputs, target, meanings, negatives = (part[rows] for part in _batch())
+    """Loss of these rows of the batch, and the gradients of both, one after the other."""
+    inputs, answers, meanings, wrong = (part[rows] for part in _batch())
     torch.manual_seed(3)
-    weight = torch.randn(8, 5, requires_grad=True)
+    predictor, y_encoder = torch.nn.Linear(5, 8), torch.nn.Linear(8, 8, bias=False)
     objective = build_objective(kind, 0.07, True)
-    predicted = F.normalize(inputs @ weight.T, dim=-1)
+    predicted, target, negatives = (
+        F.normalize(layer(x), dim=-1)
+        for layer, x in ((predictor, inputs), (y_encoder, answers), (y_encoder, wrong))
+    )
     loss = objective(predicted, target, meanings, negatives)
     loss.backward()
-    assert weight.grad is not None
-    return loss.detach(), weight.grad
+    parameters = [*predictor.parameters(), *y_encoder.parameters()]
+    return loss.detach(), torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
 
 
 def _process(rank: int, folder: str) -> None:

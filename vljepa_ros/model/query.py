@@ -24,7 +24,7 @@ class Query(nn.Module):
         dim: width of the token embeddings.
     """
 
-    frozen = ""  # all of it
+    frozen = ("",)  # all of it
 
     def __init__(
         self, embedding: nn.Embedding, tokenizer: Callable[[], TextTokenizer], max_tokens: int

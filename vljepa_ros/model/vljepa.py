@@ -37,8 +37,7 @@ class VLJEPA(nn.Module):
         self.predictor = Predictor(
             config.predictor,
             config.window,
-            token_dim=self.x_encoder.token_dim,
-            tokens_per_frame=self.x_encoder.tokens_per_frame,
+            self.x_encoder,
             query_dim=self.query.dim,
             embedding_dim=config.embedding_dim,
         )
@@ -70,8 +69,8 @@ class VLJEPA(nn.Module):
         """Target embeddings of texts: (B, D) L2-normalised."""
         return self.y_encoder(texts)
 
-    def decode(self, embeddings: Tensor) -> list[str]:
-        """Texts of (B, D) L2-normalised embeddings."""
+    def decode(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
+        """Texts of (B, D) L2-normalised embeddings, and their probabilities (B,)."""
         return self.y_decoder.generate(embeddings)
 
     def train(self, mode: bool = True) -> VLJEPA:
@@ -94,6 +93,9 @@ class VLJEPA(nn.Module):
         """
         for part in self.children():
             part.load_pretrained()  # type: ignore[operator]
+        self.x_encoder.learn_classes(
+            lambda texts: self.y_encoder.pool(*self.y_encoder.encode(texts))
+        )
 
     def load_frozen(self) -> None:
         """Fill the parts that training left alone; the others come from a checkpoint.
@@ -102,15 +104,15 @@ class VLJEPA(nn.Module):
             CheckpointError: weights are missing, damaged or do not fit.
         """
         for part in self.children():
-            if part.frozen is not None:
+            if part.frozen:
                 part.load_pretrained()  # type: ignore[operator]
 
     def trained_state(self) -> dict[str, Tensor]:
         """The tensors that training makes: those that no part declares frozen."""
         frozen = tuple(
-            f"{name}.{part.frozen}"
+            f"{name}.{prefix}"
             for name, part in self.named_children()
-            if part.frozen is not None
+            for prefix in part.frozen  # type: ignore[union-attr]
         )
         return {k: tensor for k, tensor in self.state_dict().items() if not k.startswith(frozen)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -11,13 +12,23 @@ class XEncoder(nn.Module):
     """What is done once a frame, and what is done once a window.
 
     Attributes:
+        frozen: prefixes of the names of the tensors that training leaves alone.
+        frame_wise: whether `encode_frames` does all the work, so that it is worth storing.
         token_dim: C, the width of a visual token.
         tokens_per_frame: N.
+        class_tokens: how many of them, the last ones, say what classes are seen: embeddings of
+            their names, of width `class_dim`, followed by zeros.
+        class_dim: see `class_tokens`.
+        class_embeddings: (classes, class_dim) embeddings of the names of the classes.
     """
 
-    frozen = ""  # all of it
+    frozen: tuple[str, ...] = ("",)  # all of it
+    frame_wise = False
     token_dim: int
     tokens_per_frame: int
+    class_tokens = 0
+    class_dim = 0
+    class_embeddings: Tensor
 
     @abstractmethod
     def encode_frames(self, frames: Tensor) -> Tensor:
@@ -47,4 +58,15 @@ class XEncoder(nn.Module):
 
         Raises:
             CheckpointError: they are missing, damaged or do not fit.
+        """
+
+    def class_names(self) -> list[str]:
+        """Names of the classes that it was trained on; empty where it knows none."""
+        return []
+
+    def learn_classes(self, embed: Callable[[Sequence[str]], Tensor]) -> None:
+        """Embed the names of its classes, if any, before training begins.
+
+        Args:
+            embed: of (B,) texts to (B, class_dim).
         """

@@ -27,10 +27,10 @@ class YDecoder(nn.Module):
     """What training and the model need of a decoder.
 
     Attributes:
-        frozen: prefix of the names of the tensors that training leaves alone; None for none.
+        frozen: prefixes of the names of the tensors that training leaves alone.
     """
 
-    frozen: str | None = None
+    frozen: tuple[str, ...] = ()
     config: YDecoderConfig | LlamaDecoderConfig | NoDecoderConfig
 
     @property
@@ -55,8 +55,12 @@ class YDecoder(nn.Module):
         """
 
     @abstractmethod
-    def generate(self, embeddings: Tensor) -> list[str]:
-        """Texts of (B, D) L2-normalised embeddings, by greedy decoding."""
+    def generate(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
+        """Texts of (B, D) L2-normalised embeddings, by greedy decoding.
+
+        Returns:
+            B texts, and (B,) the probability that the decoder gives to each.
+        """
 
     def learn_words(self, texts: Sequence[str]) -> None:
         """Prepare for the words of `texts`, before training; nothing, where it knows them all."""
@@ -80,7 +84,7 @@ class NoDecoder(YDecoder):
         """Always refused."""
         raise InputError(_NONE)
 
-    def generate(self, embeddings: Tensor) -> list[str]:
+    def generate(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
         """Always refused."""
         raise InputError(_NONE)
 
@@ -124,7 +128,7 @@ class SmallDecoder(YDecoder):
 
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """A word that it does not know ends the text."""
-        own = {int(number): i for i, number in enumerate(self.token_ids)}
+        own = {int(number): i for i, number in enumerate(self.token_ids.tolist())}
         ids, mask = self.tokenizer(texts, self.config.max_tokens)
         tokens = torch.tensor([[own.get(int(i), own[END]) for i in row] for row in ids])
         return tokens, mask
@@ -137,17 +141,21 @@ class SmallDecoder(YDecoder):
         return F.linear(x, self.token_embedding.weight)
 
     @torch.no_grad()
-    def generate(self, embeddings: Tensor) -> list[str]:
+    def generate(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
         """See `YDecoder`."""
         tokens = torch.ones(len(embeddings), 1, dtype=torch.long, device=embeddings.device)
         ended = torch.zeros(len(embeddings), dtype=torch.bool, device=embeddings.device)
+        probability = torch.ones(len(embeddings), device=embeddings.device)
         while tokens.shape[1] < self.config.max_tokens and not bool(ended.all()):
-            best = self(embeddings, tokens)[:, -1].argmax(-1).masked_fill(ended, 2)
+            share, best = self(embeddings, tokens)[:, -1].softmax(-1).max(-1)
+            probability = torch.where(ended, probability, probability * share)
+            best = best.masked_fill(ended, 2)
             tokens = torch.cat([tokens, best[:, None]], dim=1)
             ended |= best == 2
         rows = [self.token_ids[row[row > 2]].tolist() for row in tokens]
         # WordPiece's clean-up joins commas and stops to the word before them, but no semicolon.
-        return [self.tokenizer.tokenizer.decode(row).replace(" ;", ";") for row in rows]
+        texts = [self.tokenizer.tokenizer.decode(row).replace(" ;", ";") for row in rows]
+        return texts, probability
 
 
 def vocabulary_of(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tensor:

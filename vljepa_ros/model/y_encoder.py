@@ -21,8 +21,11 @@ class YEncoder(nn.Module):
         text_dim: width of its outputs.
         embedding_dim: D, width of the shared space.
         max_tokens: longer texts are cut.
-        frozen: prefix of the names of the tensors that training leaves alone; None for none.
+        freeze: whether training leaves `encoder` alone.
         bias: of the head; without one, a head can start as the identity.
+
+    Attributes:
+        frozen: prefixes of the names of the tensors that training leaves alone.
     """
 
     def __init__(
@@ -31,14 +34,14 @@ class YEncoder(nn.Module):
         text_dim: int,
         embedding_dim: int,
         max_tokens: int,
-        frozen: str | None,
+        freeze: bool,
         bias: bool,
     ) -> None:
         super().__init__()
         self.text_dim = text_dim
         self.max_tokens = max_tokens
-        self.frozen = frozen
-        self.encoder = encoder if frozen is None else encoder.requires_grad_(False).eval()
+        self.frozen: tuple[str, ...] = ("encoder.",) if freeze else ()
+        self.encoder = encoder.requires_grad_(False).eval() if freeze else encoder
         self.head = nn.Linear(text_dim, embedding_dim, bias=bias)
 
     @abstractmethod
@@ -53,11 +56,6 @@ class YEncoder(nn.Module):
     def load_tokenizer(self) -> TextTokenizer:
         """Read the tokenizer of the published weights."""
 
-    @property
-    def trained(self) -> nn.Module:
-        """The part that training changes."""
-        return self if self.frozen is None else self.head
-
     @cached_property
     def tokenizer(self) -> TextTokenizer:
         """Read with the first text, so that a model can be described without its files."""
@@ -66,20 +64,31 @@ class YEncoder(nn.Module):
     def train(self, mode: bool = True) -> YEncoder:
         """Keep a frozen encoder in evaluation mode: its dropout must stay off."""
         super().train(mode)
-        if self.frozen is not None:
+        if self.frozen:
             self.encoder.eval()
         return self
 
-    def sentence_vectors(self, texts: Sequence[str]) -> Tensor:
-        """Mean over each text's tokens, before the head: (B, text_dim); constant while frozen."""
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """What `encoder` makes of texts; constant while it is frozen.
+
+        Returns:
+            (B, L, text_dim) token states and (B, L) bool, False on padding.
+        """
         ids, mask = self.tokenizer(texts, self.max_tokens)
         device = self.head.weight.device
         ids, mask = ids.to(device), mask.to(device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen is None):
-            x = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-            weight = mask.unsqueeze(-1).to(x.dtype)
-            return (x * weight).sum(1) / weight.sum(1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            return self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state, mask
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Sentence vectors (B, text_dim) of what `encode` returns: the mean over the tokens."""
+        weight = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weight).sum(1) / weight.sum(1)
+
+    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Embeddings (B, D), L2-normalised, of what `encode` returns."""
+        return F.normalize(self.head(self.pool(states, mask)), dim=-1)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D), L2-normalised."""
-        return F.normalize(self.head(self.sentence_vectors(texts)), dim=-1)
+        return self.embed(*self.encode(texts))

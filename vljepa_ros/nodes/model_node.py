@@ -16,7 +16,7 @@ from vljepa_ros.runtime import Engine
 def declare_min_confidence(node: ManagedNode) -> None:
     """Declare below which confidence a node that writes text says that it does not know."""
     description = 'texts less sure than this become "I don\'t know"; 0: never'
-    declare(node, "min_confidence", 0.0, description, span=(0.0, 1.0))
+    declare(node, "min_confidence", 0.5, description, span=(0.0, 1.0))
 
 
 class ModelNode(ManagedNode):

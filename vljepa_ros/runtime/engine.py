@@ -52,7 +52,7 @@ class EngineInfo:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Text of an embedding; confidence is the cosine of the text encoded again, in [0, 1].
+    """Text of an embedding; confidence is the Y-Decoder's probability of the text, in [0, 1].
 
     An unsure text is UNSURE; the confidence is then that of what would have been said.
     """
@@ -78,6 +78,11 @@ class Engine:
         self._model = model
         self._lock = threading.RLock()
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def model(self) -> VLJEPA | DualEncoder:
+        """What it runs, for those who look inside."""
+        return self._model
 
     @classmethod
     def load(cls, model: str = "vljepa-tiny", device: str = "cpu") -> Engine:
@@ -219,14 +224,14 @@ class Engine:
 
         unit = self._unit(embeddings)
         with self._lock, torch.inference_mode():
-            texts = self._model.decode(torch.from_numpy(unit).to(self.info.device))
-        spoken = [text for text in texts if text]
-        encoded = dict(zip(spoken, self.encode_text(spoken), strict=True)) if spoken else {}
-        decoded = []
-        for text, row in zip(texts, unit, strict=True):
-            confidence = float(np.clip(row @ encoded[text], 0, 1)) if text else 0.0
-            decoded.append(Decoded(text if confidence >= min_confidence else UNSURE, confidence))
-        return decoded
+            texts, shares = self._model.decode(torch.from_numpy(unit).to(self.info.device))
+        confidences = [
+            share if text else 0.0 for text, share in zip(texts, shares.tolist(), strict=True)
+        ]
+        return [
+            Decoded(text if confidence >= min_confidence else UNSURE, confidence)
+            for text, confidence in zip(texts, confidences, strict=True)
+        ]
 
     def rank(self, embedding: NDArray[Any], candidates: Sequence[str]) -> Ranking:
         """Compare an embedding (D,) with candidate answers or labels.

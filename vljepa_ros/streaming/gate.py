@@ -38,9 +38,9 @@ class GateConfig:
         InputError: for a value outside its range; the message names it.
     """
 
-    threshold: float = 0.10  # distance (1 - cosine) at which a change begins, in (0, 2]
+    threshold: float = 0.15  # distance (1 - cosine) at which a change begins, in (0, 2]
     hysteresis: float = 0.6  # a change is over below this share of the threshold, in [0, 1]
-    smoothing: float = 0.625  # s, age up to which embeddings are averaged, 0 = the newest alone
+    smoothing: float = 0.375  # s, age up to which embeddings are averaged, 0 = the newest alone
     settle: float = 0.375  # s for which a change must hold, 0 = told at once
     min_interval: float = 0.5  # s between shifts
     max_silence: float = 30.0  # s after which the running segment is sent again, 0 = never

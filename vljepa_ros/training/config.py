@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from vljepa_ros.errors import CheckpointError
-from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.model.config import NoDecoderConfig, VLJEPAConfig
+
+_STAGES = ("pretraining", "finetuning", "decoder")
 
 
 @dataclass(frozen=True)
@@ -18,32 +20,44 @@ class StageConfig:
     """One stage of training."""
 
     steps: int  # optimiser steps
-    batch_size: int  # samples a step
-    learning_rate: float  # peak; warm-up, then cosine to zero
+    batch_size: int  # samples that are compared with each other, over all processes
+    learning_rate: float  # peak, after the warm-up
+    accumulate: int = 1  # batches a step
     warmup_steps: int = 100
+    decay: bool = True  # of the learning rate, as a cosine to zero; if not, it is constant
     weight_decay: float = 0.05
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A model and how to train it."""
+    """A model and how to train it.
+
+    Raises:
+        CheckpointError: a precision that there is not, or no Y-Decoder.
+    """
 
     model: VLJEPAConfig
-    main: StageConfig  # predictor and what of the Y-Encoder is not frozen
+    finetuning: StageConfig  # on questions, captions and classes, the query told
     decoder: StageConfig  # Y-Decoder, on frozen embeddings
+    pretraining: StageConfig | None = None  # on captions, without a query (paper section 3.2)
     sources: tuple[str, ...] = ("tabletop", "composites")
     objective: str = "infonce"  # infonce, cosine, l1, l2, vicreg or sigreg
     temperature: float = 0.07  # of infonce, to begin with
     learn_temperature: bool = True
     y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
     decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
-    precision: str = "fp32"  # of the transformers' forward passes: fp32 or bf16
+    precision: str = "fp32"  # of the forward passes: fp32 or bf16
+    workers: int = 0  # processes that read frames; 0: the training process itself
     seed: int = 0
     save_every: int = 100  # steps between two checkpoints
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "bf16"):
             raise CheckpointError(f"precision is fp32 or bf16, not {self.precision!r}")
+        if isinstance(self.model.y_decoder, NoDecoderConfig):
+            raise CheckpointError(
+                "y_decoder.kind is none, which cannot be trained; choose another"
+            )
 
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:
@@ -54,7 +68,7 @@ class TrainConfig:
                 is neither fp32 nor bf16.
         """
         values = read_yaml(path)
-        if missing := sorted({"main", "decoder"} - values.keys()):
+        if missing := sorted({"finetuning", "decoder"} - values.keys()):
             raise CheckpointError(f"{path} describes no training: it lacks the stages {missing}")
         try:
             return cls(**_typed(values))
@@ -81,8 +95,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _typed(values: dict[str, Any]) -> dict[str, Any]:
     values["model"] = VLJEPAConfig.from_dict(values["model"])
-    for stage in ("main", "decoder"):
-        values[stage] = StageConfig(**values[stage])
+    for stage in _STAGES:
+        if stage in values:
+            values[stage] = StageConfig(**values[stage])
     if "sources" in values:
         values["sources"] = tuple(values["sources"])
     return values

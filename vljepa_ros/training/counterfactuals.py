@@ -71,6 +71,7 @@ def _alter(
         ways = [partial(_retell, facts, event, rng), lambda: {**facts, "events": []}]
         if event["object"] is not None:
             ways += 2 * [partial(rename, event["object"])]
+            ways.append(partial(_swap, facts, event["object"], rng))
     else:
         if kind in ("caption", "event"):
             ways.append(partial(_happen, facts, window, rng))
@@ -80,6 +81,8 @@ def _alter(
             ways.append(partial(_hold, facts, state, rng))
         if kind != "event" and shown:
             ways += 2 * [lambda: rename(rng.choice(shown))]
+        if kind != "event" and len(shown) > 1:
+            ways += 2 * [lambda: _swap(facts, rng.choice(shown), rng)]
     return rng.choice(ways)() if ways else facts
 
 
@@ -96,6 +99,17 @@ def _rename(facts: Facts, number: int, *, rng: Random, things: Sequence[Facts]) 
                 thing = {**thing, "name": other["name"], "color": other["color"]}
         objects.append(thing)
     return {**facts, "objects": objects}
+
+
+def _swap(facts: Facts, number: int, rng: Random) -> Facts:
+    """Let two objects exchange their colours or their nouns."""
+    things = {thing["id"]: thing for thing in facts["objects"]}
+    one = things[number]
+    colored = [other for other in facts["objects"] if other["color"] and one["color"]]
+    key = rng.choice(("color", "name")) if colored else "name"
+    other = rng.choice(colored or facts["objects"])
+    swapped = {number: {**one, key: other[key]}, other["id"]: {**other, key: one[key]}}
+    return {**facts, "objects": [swapped.get(i, thing) for i, thing in things.items()]}
 
 
 def _retell(facts: Facts, event: Facts, rng: Random) -> Facts:

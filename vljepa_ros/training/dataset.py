@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from random import Random
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.model.config import WindowConfig
+from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.counterfactuals import hard_negatives
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Facts, Sample, make_sample
@@ -36,6 +37,7 @@ KIND_WEIGHTS: Mapping[str, float] = {
 }
 
 HARD_NEGATIVES = 4  # for each sample
+_CLASS_SHARE = 0.35  # of the composites' windows; see class_windows.py
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,24 @@ class Batch:
     """B windows with a query and one wording of its answer each.
 
     Attributes:
-        tokens: (B, T, N, C) float32.
+        frames: (B, T, N, C) float16 tokens, or (B, T, S, S, 3) uint8 RGB.
         samples: B samples.
         texts: B answers, drawn from the wordings of the sample.
+        others: as `texts`, drawn once more.
         meanings: (B,) int64, equal where two answers mean the same.
         negatives: up to HARD_NEGATIVES wrong answers to each query, the nearest to the right one.
     """
 
-    tokens: Tensor
+    frames: Tensor
     samples: list[Sample]
     texts: list[str]
+    others: list[str]
     meanings: Tensor
     negatives: list[list[str]]
+
+    def part(self, first: int, last: int) -> Batch:
+        """Its samples from `first` to before `last`."""
+        return Batch(*(getattr(self, field.name)[first:last] for field in fields(self)))
 
 
 class Sampler:
@@ -65,6 +73,9 @@ class Sampler:
         window: frames and their distance.
         weights: how often each kind of question is drawn, by name.
         seed: of the random draws.
+        conditioned: whether the query is told; if not, it is empty, as in the paper's caption
+            pretraining (section 3.2).
+        classes: which some windows are made to show; None for none.
     """
 
     def __init__(
@@ -73,13 +84,18 @@ class Sampler:
         window: WindowConfig,
         weights: Mapping[str, float],
         seed: int,
+        conditioned: bool = True,
+        classes: ClassWindows | None = None,
     ) -> None:
         if not episodes:
             raise InputError("there are no episodes; run `vljepa data` first")
         self.episodes = episodes
         self.window = window
         self.kinds, self.weights = list(weights), list(weights.values())
+        self.seed = seed
         self.random = Random(seed)
+        self.conditioned = conditioned
+        self.classes = classes
         self.things: dict[str, list[Facts]] = defaultdict(list)
         for facts in (episode.facts for episode in episodes):
             self.things[facts["source"]] += facts["objects"]
@@ -92,7 +108,7 @@ class Sampler:
         """What `draw` returns, and the seed that makes the sample from the facts."""
         while True:
             episode = self.random.choice(self.episodes)
-            last = self.random.randrange(len(episode.tokens))
+            last = self.random.randrange(len(episode.frames))
             frames = window_frames(episode, last, self.window)
             kind = self.random.choices(self.kinds, self.weights)[0]
             seed = self.random.getrandbits(32)
@@ -100,24 +116,42 @@ class Sampler:
             if sample is not None and not _borderline(episode, last, kind):
                 return sample, episode, frames, seed
 
-    def batch(self, size: int) -> Batch:
-        """A batch of independent draws."""
+    def batch(self, number: int, size: int, part: int = 0, parts: int = 1) -> Batch:
+        """One of the batches that the seed makes.
+
+        Args:
+            number: which; the same number gives the same batch, so that a run can be resumed.
+            size: samples in all parts together.
+            part: which of the equal parts is wanted; only its frames are read.
+            parts: processes that share a batch.
+        """
+        self.random.seed(f"{self.seed}/{number}")
         drawn = [self._draw() for _ in range(size)]
-        tokens = np.stack([episode.tokens[frames] for _, episode, frames, _ in drawn])
-        samples = [sample for sample, *_ in drawn]
-        return Batch(
-            torch.from_numpy(tokens.astype(np.float32)),
-            samples,
-            [self.random.choice(s.answers) for s in samples],
-            torch.tensor([_number(sample.meaning) for sample in samples]),
-            [self._negatives(*draw) for draw in drawn],
-        )
+        # What follows must not depend on the part either, or the parts would not fit together.
+        rows = [(*draw, self.random.getrandbits(32)) for draw in drawn][part::parts]
+        frames = torch.from_numpy(np.stack([e.frames[numbers] for _, e, numbers, *_ in rows]))
+        samples, texts, others, negatives = [], [], [], []
+        for row, (sample, episode, numbers, seed, choice) in enumerate(rows):
+            random = Random(choice)
+            wrong = self._negatives(sample, episode, numbers, seed)
+            if self.classes is not None and _is_replaced(episode, random):
+                sample, wrong = self.classes.replace(frames[row], random, HARD_NEGATIVES)
+            samples.append(sample if self.conditioned else replace(sample, query=""))
+            texts.append(random.choice(sample.answers))
+            others.append(random.choice(sample.answers))
+            negatives.append(wrong)
+        meanings = torch.tensor([_number(sample.meaning) for sample in samples])
+        return Batch(frames, samples, texts, others, meanings, negatives)
 
     def _negatives(
         self, sample: Sample, episode: Episode, frames: list[int], seed: int
     ) -> list[str]:
         window, things = (frames[0], frames[-1]), self.things[episode.facts["source"]]
         return hard_negatives(episode.facts, window, sample, seed, things, HARD_NEGATIVES)
+
+
+def _is_replaced(episode: Episode, random: Random) -> bool:
+    return episode.facts["source"] == "composites" and random.random() < _CLASS_SHARE
 
 
 def _number(meaning: str) -> int:

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import Sampler, window_frames
-from vljepa_ros.training.features import Episode, load_episodes
+from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.language import Sample, make_sample, name_of, with_article
+from vljepa_ros.training.metrics import Metric
+from vljepa_ros.training.paraphrases import caption_triplets, triplet_metric, written_triplets
 from vljepa_ros.training.photographs import draw_choices, load_photographs
 from vljepa_ros.training.sources import SourceError
 
@@ -35,16 +38,6 @@ CHOICE_KINDS = (
     *("lamp", "furniture", "lamp_state", "furniture_state"),
 )
 TOLD_KINDS = ("caption", "event", "what", "count", "where", "exists")  # both sources have them
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A share of hits in [0, 1], what guessing gives, and the number of trials."""
-
-    name: str
-    value: float
-    chance: float
-    trials: int
 
 
 @dataclass(frozen=True)
@@ -89,18 +82,30 @@ class Evaluation:
         self.split = split
         self.cache = data / "sources"
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
-        loaded = {s: load_episodes(data, (s,), split) for s in ("tabletop", "composites")}
+        loaded = {s: self._load(data, s, split) for s in ("tabletop", "composites")}
         self.sources = {source: episodes for source, episodes in loaded.items() if episodes}
 
+    def _load(self, data: Path, source: str, split: str) -> list[Episode]:
+        model = self.engine.model
+        if isinstance(model, VLJEPA) and model.x_encoder.frame_wise:
+            return load_episodes(data, (source,), split, model.x_encoder)
+        return load_pictures(data, (source,), split, self.engine.info.input_width)
+
     def run(self) -> list[Metric]:
-        """All metrics of the sources that have episodes; photographs on the test split only."""
+        """All metrics of the sources that have episodes; photographs on the test split only.
+
+        What texts alone decide is left out of a blind run.
+        """
         metrics = []
         for source, episodes in self.sources.items():
             metrics.append(self.retrieval(source, episodes))
             metrics.append(self.classification(source, episodes))
             metrics.append(self.event_choice(source, episodes))
             metrics += self.questions(source, episodes)
-            metrics += self.told(source, episodes)
+            if self.engine.info.decodes:
+                metrics += self.told(source, episodes)
+        if self.other is None:
+            metrics += self.paraphrases()
         if self.split == "test":
             try:
                 metrics += self.photographs()
@@ -168,6 +173,16 @@ class Evaluation:
             metrics.append(Metric(name, right / len(drawn), chance, len(drawn)))
         return metrics
 
+    def paraphrases(self) -> list[Metric]:
+        """Whether paraphrases are nearer than changes of one attribute, for texts alone."""
+        embed = self.engine.encode_text
+        metrics = [triplet_metric("paraphrases: by hand", embed, written_triplets())]
+        for source, episodes in self.sources.items():
+            sampler = Sampler(episodes, self.window, {"caption": 1.0, "event": 1.0}, self.seed)
+            if triplets := caption_triplets(sampler, self.count):
+                metrics.append(triplet_metric(f"paraphrases: {source}", embed, triplets))
+        return metrics
+
     def photographs(self) -> list[Metric]:
         """Labels of everyday photographs, as the embedder gives them: of ten and of the whole set.
 
@@ -200,13 +215,13 @@ class Evaluation:
         for episode in (e for episodes in self.sources.values() for e in episodes):
             gate = ChangeGate(config)
             period = int(episode.facts["frame_period"] * 1e9)
-            for last in range(len(episode.tokens)):
+            for last in range(len(episode.frames)):
                 window = window_frames(episode, last, self.window)
                 embedding = self._embed(episode, window, _STREAM_QUERY)[0]
                 shift = gate.update(last * period, embedding)
                 decoded += shift is not None
                 first += shift is not None and shift.trigger == Trigger.FIRST
-            frames += len(episode.tokens)
+            frames += len(episode.frames)
             events += len(episode.facts["events"])
         return DecodeCount(decoded, first, frames, events)
 
@@ -242,12 +257,16 @@ class Evaluation:
         if self.other is not None:
             episodes = [e for e in self.sources[episode.facts["source"]] if e is not episode]
             episode = self.other.choice(episodes)
-            frames = [min(frame, len(episode.tokens) - 1) for frame in frames]
+            frames = [min(frame, len(episode.frames) - 1) for frame in frames]
         return self._embed(episode, frames, sample.query)
 
     def _embed(self, episode: Episode, frames: Sequence[int], query: str) -> NDArray[np.float32]:
-        tokens = torch.from_numpy(np.asarray(episode.tokens[frames], dtype=np.float32))
-        return self.engine.predict(list(tokens.to(self.engine.info.device)), [query])
+        drawn = episode.frames[list(frames)]
+        if drawn.dtype == np.uint8:
+            tokens = self.engine.encode_frames(list(drawn))
+        else:
+            tokens = torch.from_numpy(drawn.astype(np.float32)).to(self.engine.info.device)
+        return self.engine.predict(list(tokens), [query])
 
 
 def _is_asked(episodes: Sequence[Episode], kind: str) -> bool:
@@ -256,5 +275,5 @@ def _is_asked(episodes: Sequence[Episode], kind: str) -> bool:
     return any(
         make_sample(e.facts, frame, frame, kind, random) is not None
         for e in episodes
-        for frame in (0, len(e.tokens) - 1)
+        for frame in (0, len(e.frames) - 1)
     )

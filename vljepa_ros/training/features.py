@@ -1,82 +1,165 @@
-"""Caches the frozen X-Encoder's tokens of every frame, since training never changes them."""
+"""What training reads of an episode: stored tokens of its frames, or the frames themselves.
+
+The tokens of a frozen X-Encoder that looks at one frame at a time never change, so that
+`vljepa data` stores them. One that looks at whole windows is run on the frames as they are drawn.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vljepa_ros.model.config import EfficientNetConfig
-from vljepa_ros.model.efficientnet import EfficientNet
+from vljepa_ros.errors import InputError
+from vljepa_ros.model.x_encoder import XEncoder
+from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.language import Facts
-from vljepa_ros.training.shards import decode_jpeg, list_shards, read_shards
+from vljepa_ros.training.shards import (
+    decode_jpeg,
+    index_shard,
+    list_shards,
+    read_at,
+    read_shards,
+)
 
 # Small batches stay in the processor's cache, which is faster on a CPU.
 _BATCH = 4
 
 
+class Frames(Protocol):
+    """The frames of an episode, of which only those that are asked for are read."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, numbers: list[int]) -> NDArray[Any]: ...
+
+
 @dataclass(frozen=True)
 class Episode:
-    """Facts of an episode and (frames, N, C) float16 tokens, mapped from disk."""
+    """Facts of an episode and its frames.
+
+    Attributes:
+        facts: see `vljepa_ros.training.language`.
+        frames: by a list of T numbers, (T, N, C) float16 tokens or (T, S, S, 3) uint8 RGB.
+    """
 
     facts: Facts
-    tokens: NDArray[np.float16]
+    frames: Frames
+
+
+class Pictures:
+    """Frames that are read from their shard and resized when they are drawn.
+
+    Args:
+        shard: tar file.
+        places: offset and length of each frame's JPEG in it, in bytes.
+        size: S, pixels a side.
+    """
+
+    def __init__(self, shard: Path, places: Sequence[tuple[int, int]], size: int) -> None:
+        self.shard = shard
+        self.places = places
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, numbers: list[int]) -> NDArray[np.uint8]:
+        """(T, S, S, 3) uint8 RGB."""
+        pictures = []
+        with self.shard.open("rb") as file:
+            for number in numbers:
+                jpeg = read_at(file, *self.places[number])
+                pictures.append(to_input_size(decode_jpeg(jpeg), self.size))
+        return np.stack(pictures)
 
 
 def features_path(shard: Path) -> Path:
-    """Where the tokens of a shard are cached."""
+    """Where the tokens of a shard are stored."""
     return shard.with_suffix(".tokens.npy")
 
 
-def encode_shard(shard: Path, encoder: EfficientNet) -> None:
-    """Cache the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
+def encode_shard(shard: Path, x_encoder: XEncoder) -> None:
+    """Store the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
     frames = [decode_jpeg(data) for _, jpegs in read_shards([shard]) for data in jpegs]
     rows = []
     with torch.inference_mode():
         for start in range(0, len(frames), _BATCH):
             batch = torch.from_numpy(np.stack(frames[start : start + _BATCH]))
-            rows.append(encoder.encode_frames(batch.permute(0, 3, 1, 2)).half().numpy())
+            rows.append(x_encoder.encode_frames(batch.permute(0, 3, 1, 2)).half().numpy())
     part = shard.with_suffix(".part.npy")
     np.save(part, np.concatenate(rows))
     part.replace(features_path(shard))
 
 
 def encode_missing(
-    root: Path, sources: tuple[str, ...], split: str, progress: Callable[[int, int], None]
+    root: Path,
+    sources: tuple[str, ...],
+    split: str,
+    x_encoder: XEncoder,
+    progress: Callable[[int, int], None],
 ) -> None:
-    """Encode every finished shard that has no tokens yet.
+    """Encode every finished shard that has no tokens yet, or those of another X-Encoder.
 
     Args:
         root: data folder.
         sources: which generators' shards, for example ("tabletop", "composites").
         split: "train", "val" or "test".
+        x_encoder: which encodes, with its weights.
         progress: called with shards done and in all.
     """
     shards = [shard for source in sources for shard in list_shards(root, source, split)]
-    missing = [shard for shard in shards if not features_path(shard).is_file()]
-    if not missing:
-        return
-    encoder = EfficientNet(EfficientNetConfig())
-    encoder.load_pretrained()
+    missing = [shard for shard in shards if _stored(shard, x_encoder) is None]
     for done, shard in enumerate(missing):
-        encode_shard(shard, encoder)
+        encode_shard(shard, x_encoder)
         progress(done + 1, len(missing))
 
 
-def load_episodes(root: Path, sources: tuple[str, ...], split: str) -> list[Episode]:
-    """Episodes of all encoded shards; tokens are read from disk as they are used."""
+def load_episodes(
+    root: Path, sources: tuple[str, ...], split: str, x_encoder: XEncoder
+) -> list[Episode]:
+    """Episodes with the stored tokens of an X-Encoder that looks at one frame at a time.
+
+    Raises:
+        InputError: a shard has no tokens, or those of another X-Encoder.
+    """
     episodes = []
     for source in sources:
         for shard in list_shards(root, source, split):
-            if not features_path(shard).is_file():
-                continue
-            tokens = np.load(features_path(shard), mmap_mode="r")
+            tokens = _stored(shard, x_encoder)
+            if tokens is None:
+                raise InputError(
+                    f"{shard} has no tokens of this model; run `vljepa data` again, with "
+                    "--model for another than vljepa-tiny"
+                )
             start = 0
-            for facts, jpegs in read_shards([shard]):
-                episodes.append(Episode(facts, tokens[start : start + len(jpegs)]))
-                start += len(jpegs)
+            for entry in index_shard(shard):
+                end = start + len(entry.places)
+                episodes.append(Episode(entry.facts, tokens[start:end]))
+                start = end
     return episodes
+
+
+def load_pictures(root: Path, sources: tuple[str, ...], split: str, size: int) -> list[Episode]:
+    """Episodes with their pictures, `size` pixels a side."""
+    episodes = []
+    for source in sources:
+        for shard in list_shards(root, source, split):
+            for entry in index_shard(shard):
+                episodes.append(Episode(entry.facts, Pictures(shard, entry.places, size)))
+    return episodes
+
+
+def _stored(shard: Path, x_encoder: XEncoder) -> NDArray[np.float16] | None:
+    """The tokens of a shard, mapped from disk; None where there are none of this shape."""
+    path = features_path(shard)
+    if not path.is_file():
+        return None
+    tokens: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    fits = tokens.shape[1:] == (x_encoder.tokens_per_frame, x_encoder.token_dim)
+    return tokens if fits else None

@@ -57,7 +57,12 @@ def gather(rows: Tensor) -> Tensor:
     """Rows of all processes, in order, with gradients; `rows` itself where there is but one."""
     if not (dist.is_available() and dist.is_initialized()):
         return rows
-    return torch.cat(list(all_gather(rows.contiguous())))
+    parts = list(all_gather(rows.contiguous()))
+    for part in parts:
+        if part.requires_grad:
+            # Its backward pass sends memory as it lies, whatever the gradient's strides are.
+            part.register_hook(torch.Tensor.contiguous)
+    return torch.cat(parts)
 
 
 class InfoNCE(Objective):

@@ -1,15 +1,16 @@
 """Tar shards of episodes: one JSON of facts, then the frames as JPEG (WebDataset layout).
 
-A shard holds `KEY.json` followed by `KEY.000.jpg`, `KEY.001.jpg`, ... for each episode.
+A shard holds `KEY.json`, `KEY.000.jpg`, `KEY.001.jpg`, ... for each episode; KEY has no dot.
 """
 
 import io
 import json
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -94,21 +95,59 @@ class ShardWriter:
         self._tar.addfile(info, io.BytesIO(data))
 
 
-def read_shards(paths: Iterable[Path]) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
-    """Yield (facts, frames as JPEG bytes, oldest first) for each episode of the shards."""
-    for path in paths:
-        with tarfile.open(path, "r:") as tar:
-            facts: dict[str, Any] | None = None
-            frames: list[bytes] = []
-            for member in tar:
+@dataclass
+class Entry:
+    """An episode in a shard: its facts, and offset and length of each frame's JPEG, in bytes."""
+
+    facts: dict[str, Any]
+    places: list[tuple[int, int]]
+
+
+def index_shard(path: Path) -> list[Entry]:
+    """The episodes of a shard; reads no frame.
+
+    Raises:
+        InputError: an episode without facts, or with another number of frames than they say.
+    """
+    facts: dict[str, dict[str, Any]] = {}
+    frames: dict[str, dict[str, tuple[int, int]]] = {}
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key, _, ending = member.name.partition(".")
+            if not member.isfile():
+                continue
+            places = frames.setdefault(key, {})
+            if ending == "json":
                 file = tar.extractfile(member)
-                if file is None:
-                    continue
-                if member.name.endswith(".json"):
-                    if facts is not None:
-                        yield facts, frames
-                    facts, frames = json.loads(file.read()), []
-                else:
-                    frames.append(file.read())
-            if facts is not None:
-                yield facts, frames
+                assert file is not None
+                facts[key] = json.loads(file.read())
+            elif ending.endswith(".jpg"):
+                places[ending] = (member.offset_data, member.size)
+    entries = []
+    for key, places in frames.items():
+        wanted = facts.get(key, {}).get("frames")
+        if wanted != len(places):
+            raise InputError(
+                f"{path}: episode {key} has {len(places)} frames, its facts say {wanted}"
+            )
+        entries.append(Entry(facts[key], [places[ending] for ending in sorted(places)]))
+    return entries
+
+
+def read_shards(paths: Iterable[Path]) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
+    """Yield (facts, frames as JPEG bytes, oldest first) for each episode of the shards.
+
+    Raises:
+        InputError: as `index_shard`.
+    """
+    for path in paths:
+        entries = index_shard(path)
+        with path.open("rb") as file:
+            for entry in entries:
+                yield entry.facts, [read_at(file, *place) for place in entry.places]
+
+
+def read_at(file: BinaryIO, offset: int, length: int) -> bytes:
+    """Bytes of an open file."""
+    file.seek(offset)
+    return file.read(length)

@@ -1,0 +1,194 @@
+"""Runs one stage of training with Hugging Face Accelerate: one CPU, or many GPUs and nodes.
+
+Started by `accelerate launch`, the same code runs in several processes, each with its part of
+every batch.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedType, set_seed
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader, Dataset
+
+from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.training.config import StageConfig, TrainConfig
+from vljepa_ros.training.dataset import Batch, Sampler
+
+_LOG_EVERY = 20  # steps
+_SHARING = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+_TRAINED_FILE = "trained.safetensors"
+
+
+class _Batches(Dataset[Batch]):
+    """This process's part of every batch of a stage, by its number."""
+
+    def __init__(self, sampler: Sampler, size: int, part: int, parts: int) -> None:
+        if size % parts:
+            raise InputError(f"batch_size is {size}, which {parts} processes cannot share evenly")
+        if size < 2 * parts:
+            raise InputError(
+                f"batch_size is {size}; give at least 2 for each of {parts} processes"
+            )
+        self.sampler, self.size = sampler, size
+        self.part, self.parts = part, parts
+
+    def __getitem__(self, number: int) -> Batch:
+        return self.sampler.batch(number, self.size, self.part, self.parts)
+
+
+def run_stage(
+    name: str,
+    step: nn.Module,
+    groups: list[dict[str, Any]],
+    sampler: Sampler,
+    stage: StageConfig,
+    config: TrainConfig,
+    run: Path,
+) -> None:
+    """Train `step` in place, or go on from the last checkpoint in `run`/`name`.
+
+    Curves go to the same folder, for TensorBoard.
+
+    Args:
+        name: of the stage.
+        step: module that turns a Batch into its loss.
+        groups: of parameters, as torch's optimisers take them.
+        sampler: of the batches.
+        stage: how long and how fast.
+        config: precision, number of reading processes, distance of checkpoints.
+        run: folder of the run.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly, or do not work together as
+            DistributedDataParallel does it.
+        CheckpointError: a checkpoint does not fit.
+    """
+    accelerator = Accelerator(
+        mixed_precision="bf16" if config.precision == "bf16" else "no",
+        gradient_accumulation_steps=stage.accumulate,
+        step_scheduler_with_optimizer=False,
+        log_with="tensorboard",
+        project_dir=run,
+    )
+    if accelerator.distributed_type not in _SHARING:
+        raise InputError(
+            f"{accelerator.distributed_type} cannot share this training; choose several CPUs or "
+            "GPUs, without more, in `accelerate config`"
+        )
+    set_seed(config.seed, device_specific=True)  # so that it does not matter what ran before
+    accelerator.register_save_state_pre_hook(partial(_write_trained, step))
+    accelerator.register_load_state_pre_hook(partial(_read_trained, step))
+    accelerator.init_trackers(name)
+    optimizer: Optimizer = AdamW(groups, weight_decay=stage.weight_decay)
+    scheduler = LambdaLR(optimizer, lambda done: _rate(done, stage))
+    step.train()
+    shared, optimizer, scheduler = accelerator.prepare(step, optimizer, scheduler)
+    first = _resume(accelerator, run / name)
+    batches = _Batches(
+        sampler, stage.batch_size, accelerator.process_index, accelerator.num_processes
+    )
+    numbers = range(first * stage.accumulate, stage.steps * stage.accumulate)
+    # With a generator of its own, or it would draw from the one that was just restored.
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=config.workers,
+        generator=torch.Generator(),
+    )
+    for number, batch in zip(numbers, _bar(name, loader, numbers, accelerator), strict=True):
+        with accelerator.accumulate(shared):
+            loss = shared(batch)
+            accelerator.backward(loss)
+            if accelerator.sync_gradients:
+                accelerator.clip_grad_norm_(shared.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        if not accelerator.sync_gradients:
+            continue
+        done = (number + 1) // stage.accumulate
+        if done % _LOG_EVERY == 0 or done == stage.steps:
+            rate = scheduler.get_last_lr()[0]
+            accelerator.log({"loss": loss.item(), "learning_rate": rate}, step=done)
+        scheduler.step()
+        if done % config.save_every == 0 or done == stage.steps:
+            _save(accelerator, run / name, done)
+    for tracker in accelerator.trackers:
+        tracker.finish()
+
+
+def _rate(done: int, stage: StageConfig) -> float:
+    """Share of the peak learning rate after `done` steps."""
+    warm = min(1.0, (done + 1) / max(1, stage.warmup_steps))
+    if not stage.decay:
+        return warm
+    return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, done / stage.steps)))
+
+
+def _trained(step: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach() for name, p in step.named_parameters() if p.requires_grad}
+
+
+def _write_trained(
+    step: nn.Module, models: list[nn.Module], states: list[dict[str, Tensor]], folder: str
+) -> None:
+    """Save what is trained, whatever it is wrapped in; a frozen X-Encoder is most of a model."""
+    if PartialState().is_main_process:
+        save_file(_trained(step), Path(folder) / _TRAINED_FILE)
+    states.clear()
+
+
+def _read_trained(step: nn.Module, models: list[nn.Module], folder: str) -> None:
+    state = load_file(Path(folder) / _TRAINED_FILE)
+    if state.keys() != _trained(step).keys():
+        raise CheckpointError(
+            f"{folder} is of another model; give another folder for this run, or delete that one"
+        )
+    step.load_state_dict(state, strict=False)
+    models.clear()
+
+
+def _save(accelerator: Accelerator, folder: Path, done: int) -> None:
+    """Write a checkpoint that carries its name only when it is whole; drop the one before."""
+    part = folder / "part"
+    accelerator.save_state(str(part))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        before = list(folder.glob("step-*"))
+        part.rename(folder / f"step-{done:07d}")
+        for old in before:
+            shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def _resume(accelerator: Accelerator, folder: Path) -> int:
+    """Load the newest checkpoint, if there is one; the steps done."""
+    found = sorted(folder.glob("step-*"))
+    if not found:
+        return 0
+    accelerator.load_state(str(found[-1]))
+    return int(found[-1].name.removeprefix("step-"))
+
+
+def _bar(
+    name: str, batches: Iterable[Batch], numbers: range, accelerator: Accelerator
+) -> Iterator[Batch]:
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not accelerator.is_main_process) as progress:
+        task = progress.add_task(name, total=numbers.stop, completed=numbers.start)
+        for batch in batches:
+            yield batch
+            progress.advance(task)

@@ -1,0 +1,157 @@
+"""What a step of training computes: modules that turn a batch into a loss, one for each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.training.dataset import HARD_NEGATIVES, Batch
+from vljepa_ros.training.objective import Objective
+
+_TEXT_BATCH = 64  # texts embedded together
+_KNOWN_TEXTS = 200_000  # whose token states are kept, of about 10 kB each
+
+
+class Texts:
+    """Embeds texts while training; what is frozen of the Y-Encoder runs once a text."""
+
+    def __init__(self, model: VLJEPA) -> None:
+        self.y_encoder = model.y_encoder
+        self.known: dict[str, Tensor] = {}  # (L, text_dim) float16 token states
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(B, D) float32 embeddings, through what is trained as it is now."""
+        # Each text once, those of like length together: most of the work would be padding.
+        different = sorted(set(texts), key=lambda text: (len(text), text))
+        parts = [different[i : i + _TEXT_BATCH] for i in range(0, len(different), _TEXT_BATCH)]
+        embedded = torch.cat([self._embed_alike(part) for part in parts])
+        places = {text: place for place, text in enumerate(different)}
+        return embedded[[places[text] for text in texts]]
+
+    def embed_between(self, texts: Sequence[str], others: Sequence[str]) -> Tensor:
+        """Random points between two wordings of each answer, where predictions lie: (B, D)."""
+        first, second = self.embed([*texts, *others]).chunk(2)
+        share = torch.rand(len(first), 1, device=first.device)
+        return F.normalize(torch.lerp(first, second, share), dim=-1)
+
+    def _embed_alike(self, texts: list[str]) -> Tensor:
+        if not self.y_encoder.frozen:
+            return F.normalize(self.y_encoder(texts).float(), dim=-1)
+        new = [text for text in texts if text not in self.known]
+        if new:
+            states, mask = self.y_encoder.encode(new)
+            for text, state, real in zip(new, states, mask, strict=True):
+                self.known[text] = state[real].half()
+        known = [self.known[text] for text in texts]
+        while len(self.known) > _KNOWN_TEXTS:
+            del self.known[next(iter(self.known))]
+        mask = pad_sequence(
+            [state.new_ones(len(state), dtype=torch.bool) for state in known], True
+        )
+        embedded = self.y_encoder.embed(pad_sequence(known, True).float(), mask)
+        return F.normalize(embedded.float(), dim=-1)  # once more: the first time was in bf16
+
+
+class AlignmentStep(nn.Module):
+    """Predicted embeddings towards those of the answers: trains predictor and Y-Encoder.
+
+    Args:
+        model: whose predictor is trained, and what of the Y-Encoder is not frozen.
+        objective: how far embeddings are from where they should be.
+    """
+
+    def __init__(self, model: VLJEPA, objective: Objective) -> None:
+        super().__init__()
+        model.y_decoder.requires_grad_(False)
+        self.model = model
+        self.objective = objective
+        self.texts = Texts(model)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Loss of a batch: scalar."""
+        predicted = predict(self.model, batch)
+        wrong = [text for negatives in batch.negatives for text in negatives]
+        embedded = self.texts.embed([*batch.texts, *wrong])
+        targets, others = embedded.split([len(batch.texts), len(wrong)])
+        rows = others.split([len(texts) for texts in batch.negatives])
+        negatives = [F.pad(row, (0, 0, 0, HARD_NEGATIVES - len(row))) for row in rows]
+        # Cosines over a temperature are too close together for half precision.
+        with torch.autocast(predicted.device.type, enabled=False):
+            loss: Tensor = self.objective(
+                predicted.float(),
+                targets,
+                batch.meanings.to(predicted.device),
+                torch.stack(negatives),
+            )
+        return loss
+
+
+class DecodingStep(nn.Module):
+    """Embeddings to the plainest wording of their answer: trains the Y-Decoder alone.
+
+    Half of what it reads are predicted embeddings of training windows, which lie apart from those
+    of texts in a way that no noise of equal strength in all directions imitates.
+
+    Args:
+        model: whose other parts are done.
+        noise: largest length of the noise added to a unit embedding.
+    """
+
+    def __init__(self, model: VLJEPA, noise: float) -> None:
+        super().__init__()
+        model.requires_grad_(False).eval()
+        model.y_decoder.trained.requires_grad_(True)
+        self.model = model
+        self.noise = noise
+        self.texts = Texts(model)
+
+    def train(self, mode: bool = True) -> DecodingStep:
+        """Keep all but the Y-Decoder in evaluation mode."""
+        super().train(mode)
+        self.model.eval()
+        self.model.y_decoder.train(mode)
+        return self
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Cross-entropy of the tokens of a batch's answers: scalar.
+
+        The embeddings of the first half are predicted, those of the second true. Several processes
+        weigh their own tokens, not those of all, alike.
+        """
+        half = len(batch.samples) // 2
+        with torch.no_grad():
+            predicted = predict(self.model, batch.part(0, half)).float()
+            told = batch.part(half, len(batch.samples))
+            true = self.texts.embed_between(told.texts, told.others)
+            embeddings = _with_noise(torch.cat([predicted, true]), self.noise)
+        answers = [sample.answers[0] for sample in batch.samples]
+        tokens, mask = (x.to(embeddings.device) for x in self.model.y_decoder.tokenize(answers))
+        logits = self.model.y_decoder(embeddings, tokens[:, :-1])
+        return F.cross_entropy(logits.float()[mask[:, 1:]], tokens[:, 1:][mask[:, 1:]])
+
+
+def predict(model: VLJEPA, batch: Batch) -> Tensor:
+    """Predicted embeddings (B, D) of a batch, on the model's device, as in `VLJEPA.forward`."""
+    some = next(model.predictor.parameters())
+    frames = batch.frames.to(some.device)
+    if frames.dtype == torch.uint8:
+        pictures = frames.flatten(0, 1).permute(0, 3, 1, 2)
+        window = model.encode_frames(pictures).unflatten(0, frames.shape[:2])
+    else:
+        kind = some.device.type
+        half = torch.is_autocast_enabled(kind)
+        window = frames.to(torch.get_autocast_dtype(kind) if half else some.dtype)
+    predicted: Tensor = model(window, [sample.query for sample in batch.samples])
+    return predicted
+
+
+def _with_noise(embeddings: Tensor, longest: float) -> Tensor:
+    """(B, D) unit vectors, each moved by a random vector of a length up to `longest`."""
+    noise = F.normalize(torch.randn_like(embeddings), dim=-1)
+    length = torch.rand(len(noise), 1, device=noise.device) * longest
+    return F.normalize(embeddings + noise * length, dim=-1)
