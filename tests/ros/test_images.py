@@ -22,10 +22,12 @@ WIDTH, HEIGHT = 320, 240
 
 
 @pytest.fixture(scope="module")
-def embed() -> Callable[[np.ndarray], np.ndarray]:
-    """What the shipped model makes of a picture."""
+def embed() -> Callable[..., np.ndarray]:
+    """What the shipped model makes of a picture, for a query."""
     engine = Engine.load()
-    return lambda rgb: engine.predict(list(engine.encode_frames([rgb])), ["What is shown?"])[0]
+    return lambda rgb, query="What is shown?": engine.predict(
+        list(engine.encode_frames([rgb])), [query]
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +107,13 @@ def encode(rgb: np.ndarray, encoding: str) -> Image | CompressedImage:
     ],
 )
 def test_a_picture_means_the_same_in_every_encoding(
-    encoding: str, embed: Callable[[np.ndarray], np.ndarray], photo: np.ndarray
+    encoding: str,
+    embed: Callable[..., np.ndarray],
+    photo: np.ndarray,
+    scene: Callable[..., np.ndarray],
 ) -> None:
+    drawn, event = scene(WIDTH, HEIGHT), "What is happening?"
+    assert embed(to_rgb(encode(drawn, encoding)), event) @ embed(drawn, event) > 0.99
     got = to_rgb(encode(photo, encoding))
     assert got.shape == photo.shape and got.dtype == np.uint8
     assert np.abs(got.astype(int) - photo).mean() < 6
@@ -114,7 +121,7 @@ def test_a_picture_means_the_same_in_every_encoding(
 
 
 def test_swapped_colours_would_be_noticed(
-    embed: Callable[[np.ndarray], np.ndarray], photo: np.ndarray
+    embed: Callable[..., np.ndarray], photo: np.ndarray
 ) -> None:
     assert embed(np.ascontiguousarray(photo[..., ::-1])) @ embed(photo) < 0.97
 

@@ -17,6 +17,8 @@ EVENTS = np.array([5.0, 9.3, 14.1, 20.05, 26.7])  # s, far enough apart to be to
 RAMP = 0.3  # s that each event takes
 END = 32.0  # s
 Array = NDArray[np.float64]
+# Not the defaults, which move with the model's weights: what is tested is how time is counted.
+CONFIG = GateConfig(threshold=0.1, smoothing=0.625, settle=0.375, max_silence=0)
 
 
 def scene(times: Array, seed: int | None = None) -> Array:
@@ -61,13 +63,13 @@ def uneven(name: str) -> Array:
 @cache
 def expected() -> Array:
     """When (s) the events are told where the stream is dense and clean."""
-    dense = run(ChangeGate(GateConfig(max_silence=0)), evenly(200), scene(evenly(200)))
+    dense = run(ChangeGate(CONFIG), evenly(200), scene(evenly(200)))
     return np.array([shift.segment_end for shift in dense[1:]]) / SECOND
 
 
 def check(times: Array, seed: int) -> None:
     """Each event is one shift, told as if the stream were dense, but for what is not sampled."""
-    first, *sent = run(ChangeGate(GateConfig(max_silence=0)), times, scene(times, seed))
+    first, *sent = run(ChangeGate(CONFIG), times, scene(times, seed))
     assert first.trigger is Trigger.FIRST
     assert [int(np.argmax(shift.embedding)) for shift in sent] == [1, 2, 3, 4, 5]
     told = np.array([shift.segment_end for shift in sent]) / SECOND
@@ -75,7 +77,7 @@ def check(times: Array, seed: int) -> None:
     periods = np.array(
         [np.diff(times[(times > event - 1) & (times < event + 2)]).max() for event in EVENTS]
     )
-    assert np.all(np.abs(told - expected()) <= 2 * periods + 0.05)
+    assert np.all(np.abs(told - expected()) <= 1.5 * periods + 0.05)
 
 
 @pytest.mark.parametrize("rate", [2, 4, 8, 12, 30, 100])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +12,9 @@ from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.pretrained import minilm_tokenizer_file, minilm_weights
 from vljepa_ros.model.tokenizer import TextTokenizer
 from vljepa_ros.model.y_encoder import YEncoder
+
+if TYPE_CHECKING:
+    from transformers import BertConfig
 
 _WIDTH = 384
 _LAYERS = 6
@@ -71,7 +76,7 @@ class MiniLM(YEncoder):
         return TextTokenizer(minilm_tokenizer_file())
 
 
-def _bert(layers: int):  # type: ignore[no-untyped-def]  # transformers' own class, imported late
+def _bert(layers: int) -> BertConfig:
     from transformers import BertConfig
 
     return BertConfig(

@@ -1,0 +1,50 @@
+"""Shards are WebDataset's: any order of files will do, and one that is not whole is named."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import webdataset
+
+from vljepa_ros.errors import InputError
+from vljepa_ros.training.features import load_pictures
+from vljepa_ros.training.shards import shard_path
+
+_SOURCES = ("composites",)
+
+
+def test_the_library_webdataset_reads_the_shards(shards: Path) -> None:
+    shard = shard_path(shards, "composites", "train", 0)
+    samples = list(webdataset.WebDataset(str(shard), shardshuffle=False))
+    assert [s["__key__"] for s in samples] == [f"{n:06d}" for n in range(4)]
+    assert json.loads(samples[1]["json"])["objects"][0]["name"] == "car"
+    assert [k for k in samples[1] if k.endswith("jpg")] == [f"{n:03d}.jpg" for n in range(8)]
+
+
+@pytest.mark.parametrize("missing", ["json", "007.jpg"])
+def test_an_episode_that_is_not_whole_is_named(shards: Path, tmp_path: Path, missing: str) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    shard.parent.mkdir(parents=True)
+    source = shard_path(shards, "composites", "train", 0)
+    with tarfile.open(source) as whole, tarfile.open(shard, "w") as broken:
+        for member in whole:
+            if member.name != f"000002.{missing}":
+                broken.addfile(member, whole.extractfile(member))
+    with pytest.raises(InputError, match="episode 000002 has"):
+        load_pictures(tmp_path, _SOURCES, "train", 32)
+
+
+def test_the_order_of_files_in_a_shard_does_not_matter(shards: Path, tmp_path: Path) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    shard.parent.mkdir(parents=True)
+    source = shard_path(shards, "composites", "train", 0)
+    with tarfile.open(source) as whole, tarfile.open(shard, "w") as sorted_:
+        for member in sorted(whole, key=lambda member: member.name):
+            sorted_.addfile(member, whole.extractfile(member))
+    ours, theirs = (load_pictures(root, _SOURCES, "train", 32) for root in (tmp_path, shards))
+    for one, two in zip(ours, theirs, strict=True):
+        assert one.facts == two.facts
+        assert (one.frames[list(range(8))] == two.frames[list(range(8))]).all()
