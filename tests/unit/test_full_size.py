@@ -119,6 +119,24 @@ def test_the_y_decoder_reads_the_embedding_and_ends(model: VLJEPA) -> None:
     assert probabilities.shape == (2,) and ((probabilities > 0) & (probabilities <= 1)).all()
 
 
+def test_the_y_decoder_is_llama_behind_its_prefix(
+    model: VLJEPA, published: dict[str, tuple[Path, Any]]
+) -> None:
+    """All at once, and token by token with the keys and values kept."""
+    llama, decoder = published["llama"][1], model.y_decoder
+    embeddings = F.normalize(torch.randn(2, 24), dim=-1)
+    tokens = torch.tensor([[0, 2, 3, 4], [0, 5, 6, 7]])
+    with torch.inference_mode():
+        words = llama.get_input_embeddings()(tokens)
+        theirs = llama(inputs_embeds=torch.cat([decoder.read(embeddings), words], 1)).logits
+        assert_same(decoder(embeddings, tokens), theirs[:, decoder.prefix_tokens :])
+        past, x = decoder.transformer.no_past(2), decoder.read(embeddings)
+        for place in range(4):
+            word = words[:, place : place + 1]
+            logits, past = decoder.step(word if place else torch.cat([x, word], 1), past)
+            assert_same(logits, theirs[:, decoder.prefix_tokens + place])
+
+
 def test_a_missing_or_extra_tensor_is_named(
     small_copy: VLJEPAConfig, published: dict[str, tuple[Path, Any]], tmp_path: Path
 ) -> None:

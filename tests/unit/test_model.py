@@ -218,17 +218,17 @@ def test_the_confidence_is_the_probability_of_the_tokens(
     """Two texts, of one and of two words, whose tokens have known probabilities."""
     shares = {2: [(3, 0.8), (4, 0.6)], 3: [(2, 0.5), (5, 0.9)], 4: [(6, 0.1), (2, 0.7)]}
 
-    def forward(
-        self: SmallDecoder, embeddings: torch.Tensor, tokens: torch.Tensor
-    ) -> torch.Tensor:
-        logits = torch.zeros(*tokens.shape, self.config.vocabulary)
-        for row, (token, share) in enumerate(shares[tokens.shape[1] + 1]):
+    def step(
+        self: SmallDecoder, x: torch.Tensor, past: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = torch.zeros(2, self.config.vocabulary)
+        for row, (token, share) in enumerate(shares[past.shape[4] + 2]):
             others = torch.tensor((1 - share) / (self.config.vocabulary - 1))
-            logits[row, -1] = others.log()
-            logits[row, -1, token] = torch.tensor(share).log()
-        return logits
+            logits[row] = others.log()
+            logits[row, token] = torch.tensor(share).log()
+        return logits, torch.cat([past, past.new_zeros(*past.shape[:4], 1, past.shape[5])], 4)
 
-    monkeypatch.setattr(SmallDecoder, "forward", forward)
+    monkeypatch.setattr(SmallDecoder, "step", step)
     _, probabilities = model.decode(torch.eye(384)[:2])
     assert probabilities.tolist() == pytest.approx([0.8 * 0.5, 0.6 * 0.9 * 0.7])
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model.config import WindowConfig
-from vljepa_ros.model.tokenizer import TextTokenizer, published_tokenizer
+from vljepa_ros.model.tokenizer import published_tokenizer, tensors
+from vljepa_ros.tokenizer import TextTokenizer
 
 KINDS = ("clip", "siglip")  # model_type of config.json; fixed-size SigLIP 2 is a siglip too
 # Without a query there is no motion to tell: a window only steadies the embedding.
@@ -91,7 +92,7 @@ class DualEncoder(nn.Module):
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D), L2-normalised."""
         device = self.mean.device
-        ids, mask = self._tokenizer(self._canonical(texts), self._max_tokens)
+        ids, mask = tensors(self._tokenizer, self._canonical(texts), self._max_tokens)
         if self._is_siglip:
             ids = ids.masked_fill(~mask, self._pad_token)
             ids = F.pad(ids, (0, self._max_tokens - ids.shape[1]), value=self._pad_token)

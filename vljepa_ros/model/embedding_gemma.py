@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vljepa_ros.model.config import EmbeddingGemmaConfig
-from vljepa_ros.model.tokenizer import TextTokenizer, published_tokenizer
+from vljepa_ros.model.tokenizer import published_tokenizer
 from vljepa_ros.model.weights import load_exactly, read_weights
 from vljepa_ros.model.y_encoder import YEncoder
+from vljepa_ros.tokenizer import TextTokenizer
 
 
 class EmbeddingGemma(YEncoder):

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.pretrained import minilm_tokenizer_file, minilm_weights
-from vljepa_ros.model.tokenizer import TextTokenizer
 from vljepa_ros.model.y_encoder import YEncoder
+from vljepa_ros.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     from transformers import BertConfig

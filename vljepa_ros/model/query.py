@@ -8,8 +8,9 @@ from functools import cache
 from torch import Tensor, nn
 
 from vljepa_ros.model.config import LlamaQueryConfig
-from vljepa_ros.model.tokenizer import TextTokenizer, published_tokenizer
+from vljepa_ros.model.tokenizer import published_tokenizer, tensors
 from vljepa_ros.model.weights import load_exactly, read_weights
+from vljepa_ros.tokenizer import TextTokenizer
 
 
 class Query(nn.Module):
@@ -38,7 +39,7 @@ class Query(nn.Module):
     def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(B, L, dim) token embeddings and (B, L) bool, False on padding."""
         device = self.embedding.weight.device
-        ids, mask = self._tokenizer()(texts, self.max_tokens)
+        ids, mask = tensors(self._tokenizer(), texts, self.max_tokens)
         return self.embedding(ids.to(device)), mask.to(device)
 
     def load_pretrained(self) -> None:

@@ -42,11 +42,37 @@ class Attention(nn.Module):
         Returns:
             (B, L, width).
         """
+        return self._attend(*self._project(x, rotary), mask, causal)
+
+    def extend(
+        self, x: Tensor, rotary: Tensor, mask: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Attend from positions that follow others.
+
+        Args:
+            x: (B, L, width) of the new positions.
+            rotary: (2, L, head_dim) of the new positions.
+            mask: (L, P + L) bool, True where a position may be seen.
+            past: (2, B, kv_heads, P, head_dim) keys and values of the positions before.
+
+        Returns:
+            (B, L, width), and the keys and values of all P + L positions.
+        """
+        q, k, v = self._project(x, rotary)
+        present = torch.cat([past, torch.stack([k, v])], dim=3)
+        return self._attend(q, present[0], present[1], mask, False), present
+
+    def _project(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values: (B, heads or kv_heads, L, head_dim)."""
         q, k, v = (
-            p(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (B, heads, L, head_dim)
+            p(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
             for p in (self.q_proj, self.k_proj, self.v_proj)
         )
-        q, k = rotate(q, rotary), rotate(k, rotary)
+        return rotate(q, rotary), rotate(k, rotary), v
+
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
+    ) -> Tensor:
         groups = q.shape[1] // k.shape[1]
         if groups > 1:
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
@@ -83,6 +109,16 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotary: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         x = x + self.dropout(self.self_attn(self.input_layernorm(x), rotary, mask, causal))
+        return self._feed_forward(x)
+
+    def extend(
+        self, x: Tensor, rotary: Tensor, mask: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `Attention.extend`."""
+        y, present = self.self_attn.extend(self.input_layernorm(x), rotary, mask, past)
+        return self._feed_forward(x + self.dropout(y)), present
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
 
@@ -105,7 +141,7 @@ class Transformer(nn.Module):
             Block(width, heads, kv_heads, ffn_width, dropout) for _ in range(layers)
         )
         self.norm = nn.RMSNorm(width, eps=1e-5)
-        self.head_dim = width // heads
+        self.head_dim, self.kv_heads = width // heads, kv_heads
         self.rope_theta = rope_theta
         self.rope_factor = rope_factor
 
@@ -125,6 +161,32 @@ class Transformer(nn.Module):
         for layer in self.layers:
             x = layer(x, rotary, seen, causal)
         return self.norm(x)
+
+    def no_past(self, batch: int) -> Tensor:
+        """Keys and values of no position, with which `extend` begins."""
+        shape = (len(self.layers), 2, batch, self.kv_heads, 0, self.head_dim)
+        return self.norm.weight.new_zeros(shape)
+
+    def extend(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Run all blocks, causally, on positions that follow others.
+
+        Args:
+            x: (B, L, width) of the new positions.
+            past: (layers, 2, B, kv_heads, P, head_dim) keys and values of the positions before.
+
+        Returns:
+            (B, L, width), normalised, and the keys and values of all P + L positions.
+        """
+        before, length = past.shape[4], past.shape[4] + x.shape[1]
+        rotary = rotary_table(length, self.head_dim, self.rope_theta, self.rope_factor, x)
+        places = torch.arange(length, device=x.device)
+        seen = places <= places[before:, None]
+        present = []
+        for layer, known in zip(self.layers, past, strict=True):
+            assert isinstance(layer, Block)
+            x, kept = layer.extend(x, rotary[:, before:], seen, known)
+            present.append(kept)
+        return self.norm(x), torch.stack(present)
 
 
 def rotary_table(length: int, head_dim: int, theta: float, factor: float, like: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.model.config import LlamaDecoderConfig, NoDecoderConfig, YDecoderConfig
-from vljepa_ros.model.tokenizer import TextTokenizer
+from vljepa_ros.model.tokenizer import tensors
 from vljepa_ros.model.transformer import Transformer
+from vljepa_ros.tokenizer import TextTokenizer
 
 _NONE = "this model has no Y-Decoder yet: give candidates to choose from, or train one"
 START, END = 101, 102  # [CLS] and [SEP] of the WordPiece vocabulary
@@ -89,8 +90,80 @@ class NoDecoder(YDecoder):
         raise InputError(_NONE)
 
 
-class SmallDecoder(YDecoder):
-    """Causal decoder over the part of the WordPiece vocabulary that training texts use.
+class CausalDecoder(YDecoder):
+    """A causal transformer that reads the embedding as a prefix, then its own tokens.
+
+    Args:
+        transformer: of width W.
+        embedding_dim: D.
+        vocabulary: V, number of tokens that it can say.
+        prefix_tokens: into how many positions an embedding is turned.
+
+    Attributes:
+        max_tokens: of a text, from start to end.
+        start: token numbers that every text begins with.
+        end: the one that every text ends with.
+    """
+
+    max_tokens: int
+    start: tuple[int, ...]
+    end: int
+
+    def __init__(
+        self, transformer: Transformer, embedding_dim: int, vocabulary: int, prefix_tokens: int
+    ) -> None:
+        super().__init__()
+        self.width = transformer.norm.weight.numel()
+        self.prefix_tokens = prefix_tokens
+        self.prefix = nn.Linear(embedding_dim, prefix_tokens * self.width)
+        self.transformer = transformer
+        self.token_embedding = nn.Embedding(vocabulary, self.width)
+
+    @abstractmethod
+    def texts_of(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of own token numbers, without start and end."""
+
+    def read(self, embeddings: Tensor) -> Tensor:
+        """The prefix (B, prefix_tokens, W) that stands for (B, D) embeddings."""
+        return self.prefix(embeddings).unflatten(-1, (self.prefix_tokens, -1))
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, V) of the token that follows, and the cache; see `Transformer.extend`."""
+        x, present = self.transformer.extend(x, past)
+        return F.linear(x[:, -1], self.token_embedding.weight), present
+
+    def forward(self, embeddings: Tensor, tokens: Tensor) -> Tensor:
+        """See `YDecoder`."""
+        x = torch.cat([self.read(embeddings), self.token_embedding(tokens)], dim=1)
+        x = self.transformer(x, causal=True)[:, self.prefix_tokens :]
+        return F.linear(x, self.token_embedding.weight)
+
+    @torch.no_grad()
+    def generate(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
+        """See `YDecoder`."""
+        batch, device = len(embeddings), embeddings.device
+        start = torch.tensor([self.start] * batch, device=device)
+        x = torch.cat([self.read(embeddings), self.token_embedding(start)], dim=1)
+        past = self.transformer.no_past(batch)
+        ended = torch.zeros(batch, dtype=torch.bool, device=device)
+        probability = torch.ones(batch, device=device)
+        rows = []
+        for _ in range(self.max_tokens - len(self.start)):
+            logits, past = self.step(x, past)
+            share, token = logits.float().softmax(-1).max(-1)
+            probability = torch.where(ended, probability, probability * share)
+            token = token.masked_fill(ended, self.end)
+            rows.append(token)
+            ended = token == self.end
+            if bool(ended.all()):
+                break
+            x = self.token_embedding(token[:, None])
+        told = torch.stack(rows, dim=1).tolist()
+        return self.texts_of([[t for t in row if t != self.end] for row in told]), probability
+
+
+class SmallDecoder(CausalDecoder):
+    """Says the part of the WordPiece vocabulary that training texts use.
 
     `token_ids` (V,) maps its own token numbers to WordPiece; 0 is [PAD], 1 [CLS], 2 [SEP].
 
@@ -102,17 +175,18 @@ class SmallDecoder(YDecoder):
 
     config: YDecoderConfig
     token_ids: Tensor
+    start, end = (1,), 2
 
     def __init__(
         self, config: YDecoderConfig, embedding_dim: int, tokenizer: TextTokenizer
     ) -> None:
-        super().__init__()
-        self.config = config
-        self.tokenizer = tokenizer
-        self.prefix = nn.Linear(embedding_dim, config.prefix_tokens * config.width)
-        self.transformer = Transformer(
+        transformer = Transformer(
             config.width, config.layers, config.heads, config.heads, config.ffn_width
         )
+        super().__init__(transformer, embedding_dim, config.vocabulary, config.prefix_tokens)
+        self.config = config
+        self.max_tokens = config.max_tokens
+        self.tokenizer = tokenizer
         self.register_buffer("token_ids", None)
         self._set_vocabulary(torch.zeros(config.vocabulary, dtype=torch.int32))
 
@@ -129,33 +203,14 @@ class SmallDecoder(YDecoder):
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """A word that it does not know ends the text."""
         own = {int(number): i for i, number in enumerate(self.token_ids.tolist())}
-        ids, mask = self.tokenizer(texts, self.config.max_tokens)
+        ids, mask = tensors(self.tokenizer, texts, self.config.max_tokens)
         tokens = torch.tensor([[own.get(int(i), own[END]) for i in row] for row in ids])
         return tokens, mask
 
-    def forward(self, embeddings: Tensor, tokens: Tensor) -> Tensor:
-        """See `YDecoder`."""
-        prefix = self.prefix(embeddings).unflatten(-1, (self.config.prefix_tokens, -1))
-        x = torch.cat([prefix, self.token_embedding(tokens)], dim=1)
-        x = self.transformer(x, causal=True)[:, self.config.prefix_tokens :]
-        return F.linear(x, self.token_embedding.weight)
-
-    @torch.no_grad()
-    def generate(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
-        """See `YDecoder`."""
-        tokens = torch.ones(len(embeddings), 1, dtype=torch.long, device=embeddings.device)
-        ended = torch.zeros(len(embeddings), dtype=torch.bool, device=embeddings.device)
-        probability = torch.ones(len(embeddings), device=embeddings.device)
-        while tokens.shape[1] < self.config.max_tokens and not bool(ended.all()):
-            share, best = self(embeddings, tokens)[:, -1].softmax(-1).max(-1)
-            probability = torch.where(ended, probability, probability * share)
-            best = best.masked_fill(ended, 2)
-            tokens = torch.cat([tokens, best[:, None]], dim=1)
-            ended |= best == 2
-        rows = [self.token_ids[row[row > 2]].tolist() for row in tokens]
-        # WordPiece's clean-up joins commas and stops to the word before them, but no semicolon.
-        texts = [self.tokenizer.tokenizer.decode(row).replace(" ;", ";") for row in rows]
-        return texts, probability
+    def texts_of(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """See `CausalDecoder`."""
+        numbers = self.token_ids.tolist()
+        return self.tokenizer.texts([[numbers[token] for token in row] for row in rows])
 
 
 def vocabulary_of(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tensor:

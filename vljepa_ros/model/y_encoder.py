@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa_ros.model.tokenizer import TextTokenizer
+from vljepa_ros.model.tokenizer import tensors
+from vljepa_ros.tokenizer import TextTokenizer
 
 
 class YEncoder(nn.Module):
@@ -74,7 +75,7 @@ class YEncoder(nn.Module):
         Returns:
             (B, L, text_dim) token states and (B, L) bool, False on padding.
         """
-        ids, mask = self.tokenizer(texts, self.max_tokens)
+        ids, mask = tensors(self.tokenizer, texts, self.max_tokens)
         device = self.head.weight.device
         ids, mask = ids.to(device), mask.to(device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
