@@ -15,6 +15,8 @@ ARGUMENTS = {
     "image_transport": ("", "raw or compressed; default: as in params_file"),
     "namespace": ("", "namespace of the nodes"),
     "model": ("", "shipped model or folder of a checkpoint; default: as in params_file"),
+    "device": ("", "cpu, cuda:0 or tensorrt:0; default: as in params_file"),
+    "build_only": ("", "true makes what later starts need and ends; default: as in params_file"),
     "composed": ("true", "all nodes in one process with one copy of the weights"),
     "use_sim_time": ("", "true takes the time from /clock; default: as in params_file"),
     "log_level": ("info", "debug, info, warn or error"),
@@ -46,10 +48,11 @@ def _nodes(context: LaunchContext) -> list[Node]:
     together = _truth("composed", given["composed"])
     executables = ["pipeline"] if together else ["embedder", "gate", "decoder", "vqa"]
     overrides: dict[str, str | bool] = {
-        name: given[name] for name in ("model", "image_transport") if given[name]
+        name: given[name] for name in ("model", "image_transport", "device") if given[name]
     }
-    if given["use_sim_time"]:
-        overrides["use_sim_time"] = _truth("use_sim_time", given["use_sim_time"])
+    for name in ("use_sim_time", "build_only"):
+        if given[name]:
+            overrides[name] = _truth(name, given[name])
     return [
         Node(
             package="vljepa_ros",

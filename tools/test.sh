@@ -4,6 +4,11 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 failed=()
 
+# Models are exported once for all the tests.
+XDG_CACHE_HOME=$(mktemp -d)
+export XDG_CACHE_HOME
+trap 'rm -rf "$XDG_CACHE_HOME"' EXIT
+
 # Unit tests: ROS 2 is hidden, to prove that they do without it. No more threads than cores that
 # a small machine has: more only slow one another down.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"

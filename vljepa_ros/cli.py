@@ -62,6 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="get a model's published weights ahead")
     fetch.add_argument("model", help=f"{_MODEL_HELP}; or a repository of the hub")
     fetch.set_defaults(run=_fetch)
+    export = commands.add_parser("export", help="make what ONNX Runtime runs, ahead of a start")
+    export.add_argument("model", nargs="?", default="vljepa-tiny", help="shipped name or folder")
+    export.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
+    export.add_argument("--check", action="store_true", help="compare with torch, part by part")
+    export.set_defaults(run=_export)
     convert = commands.add_parser("import", help="convert a checkpoint of open-vljepa")
     convert.add_argument("file", type=Path, help="best.pt of cun-bjy/open-vljepa")
     convert.add_argument("--out", type=Path, required=True, help="folder to make")
@@ -189,6 +194,31 @@ def _fetch(options: argparse.Namespace) -> None:
     names = [options.model] if alone else published_weights(_model_config(options.model))
     for weights in names:
         print(f"{weights}: {find_weights(weights)}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vljepa_ros.runtime.backend import EngineConfig
+    from vljepa_ros.runtime.choice import prepare
+    from vljepa_ros.runtime.engine import find_model
+    from vljepa_ros.runtime.onnx_backend import OnnxBackend
+    from vljepa_ros.runtime.parity import check, drift, read_reference
+
+    folder = prepare(find_model(options.model), options.precision)
+    print(f"The graphs are in {folder}")
+    if not options.check:
+        return
+    config = EngineConfig(backend="onnx", precision=options.precision)
+    backend, reference = OnnxBackend(folder, config), read_reference(folder)
+    table = Table(title=f"{backend.info.model_id} in {options.precision} against torch in fp32")
+    table.add_column("part")
+    table.add_column("lowest cosine", justify="right")
+    for part, cosine in drift(backend, reference).items():
+        table.add_row(part.replace("_", "-"), f"{cosine:.4f}")
+    Console().print(table)
+    check(backend, reference)
 
 
 def _import(options: argparse.Namespace) -> None:

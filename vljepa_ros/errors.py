@@ -11,3 +11,7 @@ class InputError(VljepaError, ValueError):
 
 class CheckpointError(VljepaError):
     """Weights or a configuration that are missing, damaged or do not fit each other."""
+
+
+class EngineError(VljepaError):
+    """A library, a device or a precision with which a model cannot be run as asked."""

@@ -9,14 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vljepa_ros.errors import CheckpointError, InputError
-from vljepa_ros.runtime import Engine, to_input_size
+from vljepa_ros.errors import CheckpointError, EngineError, InputError
+from vljepa_ros.runtime import Engine, EngineConfig, to_input_size
 from vljepa_ros.runtime.testing import random_checkpoint
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    return Engine.load(str(random_checkpoint(tmp_path_factory.mktemp("model"))))
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module", params=["torch", "onnx"])
+def engine(request: pytest.FixtureRequest, checkpoint: Path) -> Engine:
+    return Engine.load(str(checkpoint), EngineConfig(backend=request.param))
 
 
 def _picture(height: int, width: int) -> np.ndarray:
@@ -106,12 +111,27 @@ def test_windows_of_a_wrong_length_are_refused(engine: Engine) -> None:
             engine.predict([tokens] * count, ["what?"])
 
 
-def test_unknown_models_and_devices_are_refused(tmp_path: Path) -> None:
+def test_unknown_models_and_devices_are_refused(checkpoint: Path) -> None:
     with pytest.raises(CheckpointError, match="no model 'nonsense'"):
         Engine.load("nonsense")
-    folder = random_checkpoint(tmp_path)
-    with pytest.raises(CheckpointError, match="set the parameter device"):
-        Engine.load(str(folder), device="cuda:99")
+    for backend in ("torch", "onnx"):
+        with pytest.raises(EngineError, match="set the parameter device"):
+            Engine.load(str(checkpoint), EngineConfig(backend=backend, device="cuda:99"))
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_a_fallback_is_told(checkpoint: Path, backend: str) -> None:
+    config = EngineConfig(backend=backend, device="cuda:99", allow_fallback=True)
+    info = Engine.load(str(checkpoint), config).info
+    assert info.device == "cpu" and "cuda:99" in info.fallback
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"backend": "jax"}, {"precision": "fp8"}, {"precision": "int8"}]
+)
+def test_what_cannot_run_is_refused(checkpoint: Path, wanted: dict[str, str]) -> None:
+    with pytest.raises(EngineError, match=r"is one of|use the backend onnx"):
+        Engine.load(str(checkpoint), EngineConfig(**wanted))
 
 
 def test_resize_keeps_the_whole_image() -> None:

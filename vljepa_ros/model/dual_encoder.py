@@ -77,17 +77,21 @@ class DualEncoder(nn.Module):
         pixels = (frames.to(self.mean.dtype) / 255 - self.mean) / self.std
         return F.normalize(_pooled(self.network.get_image_features(pixels)), dim=-1)
 
-    def forward(self, window: Tensor, queries: Sequence[str]) -> Tensor:
+    def encode_window(self, window: Tensor) -> Tensor:
+        """The embeddings of the frames as they are: (B, T, D)."""
+        return window
+
+    def predict(self, tokens: Tensor, queries: Sequence[str]) -> Tensor:
         """The mean of the images, the same for every query.
 
         Args:
-            window: (1, T, D) of `encode_frames`.
+            tokens: (1, T, D) of `encode_window`.
             queries: Q texts.
 
         Returns:
             (Q, D) L2-normalised.
         """
-        return F.normalize(window.mean(1), dim=-1).expand(len(queries), -1)
+        return F.normalize(tokens.mean(1), dim=-1).expand(len(queries), -1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D), L2-normalised."""

@@ -61,7 +61,7 @@ class LlamaDecoder(CausalDecoder):
         load_exactly(self.transformer, rest, self.config.weights)
 
     @cached_property
-    def tokenizer(self) -> TextTokenizer:
+    def tokenizer(self) -> TextTokenizer:  # type: ignore[override]
         """Llama's, read with the first text."""
         return published_tokenizer(self.config.weights)
 
@@ -83,6 +83,7 @@ class LlamaDecoder(CausalDecoder):
         ended = [f"{text}{_END}" for text in texts]
         return tensors(self.tokenizer, ended, self.config.max_tokens)
 
-    def texts_of(self, rows: Sequence[Sequence[int]]) -> list[str]:
+    @property
+    def numbers(self) -> Sequence[int]:
         """See `CausalDecoder`."""
-        return self.tokenizer.texts(rows)
+        return range(self.config.vocabulary)

@@ -87,14 +87,16 @@ class Predictor(nn.Module):
         """Predict the target embedding.
 
         Args:
-            tokens: (B, T, N, C) visual tokens of T frames, oldest first.
+            tokens: (B, T, N, C) visual tokens of T frames, oldest first; or (1, T, N, C) for all
+                queries.
             query: (B, L, query_dim) token embeddings of the query.
             query_mask: (B, L) bool, False on padding.
 
         Returns:
             (B, D), not normalised.
         """
-        visual = self._visual(tokens)
+        # One window that all queries share is projected once.
+        visual = self._visual(tokens).expand(query.shape[0], -1, -1)
         x = torch.cat([visual, self.query_projection(query)], dim=1)
         mask = torch.cat([query_mask.new_ones(visual.shape[:2]), query_mask], dim=1)
         x = self.transformer(x, mask)

@@ -36,10 +36,15 @@ class Query(nn.Module):
         self.max_tokens = max_tokens
         self._tokenizer = tokenizer
 
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """Of the queries."""
+        return self._tokenizer()
+
     def forward(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(B, L, dim) token embeddings and (B, L) bool, False on padding."""
         device = self.embedding.weight.device
-        ids, mask = tensors(self._tokenizer(), texts, self.max_tokens)
+        ids, mask = tensors(self.tokenizer, texts, self.max_tokens)
         return self.embedding(ids.to(device)), mask.to(device)
 
     def load_pretrained(self) -> None:

@@ -60,9 +60,16 @@ class VLJEPA(nn.Module):
         Returns:
             (B, D) L2-normalised.
         """
-        tokens = self.x_encoder(window)  # (B, T', N, C)
+        return self.predict(self.encode_window(window), queries)
+
+    def encode_window(self, window: Tensor) -> Tensor:
+        """Visual tokens of windows: (B, T, ...) of `encode_frames` to (B, T', N, C)."""
+        tokens: Tensor = self.x_encoder(window)
+        return tokens
+
+    def predict(self, tokens: Tensor, queries: Sequence[str]) -> Tensor:
+        """As `forward`, from the tokens of `encode_window`."""
         query, mask = self.query(queries)
-        tokens = tokens.expand(len(queries), -1, -1, -1)
         return F.normalize(self.predictor(tokens, query, mask), dim=-1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:

@@ -101,11 +101,13 @@ class CausalDecoder(YDecoder):
 
     Attributes:
         max_tokens: of a text, from start to end.
+        tokenizer: of the texts.
         start: token numbers that every text begins with.
         end: the one that every text ends with.
     """
 
     max_tokens: int
+    tokenizer: TextTokenizer
     start: tuple[int, ...]
     end: int
 
@@ -119,9 +121,15 @@ class CausalDecoder(YDecoder):
         self.transformer = transformer
         self.token_embedding = nn.Embedding(vocabulary, self.width)
 
+    @property
     @abstractmethod
+    def numbers(self) -> Sequence[int]:
+        """The tokenizer's number of each own token."""
+
     def texts_of(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Texts of own token numbers, without start and end."""
+        numbers = self.numbers
+        return self.tokenizer.texts([[numbers[token] for token in row] for row in rows])
 
     def read(self, embeddings: Tensor) -> Tensor:
         """The prefix (B, prefix_tokens, W) that stands for (B, D) embeddings."""
@@ -207,10 +215,11 @@ class SmallDecoder(CausalDecoder):
         tokens = torch.tensor([[own.get(int(i), own[END]) for i in row] for row in ids])
         return tokens, mask
 
-    def texts_of(self, rows: Sequence[Sequence[int]]) -> list[str]:
+    @property
+    def numbers(self) -> Sequence[int]:
         """See `CausalDecoder`."""
-        numbers = self.token_ids.tolist()
-        return self.tokenizer.texts([[numbers[token] for token in row] for row in rows])
+        numbers: list[int] = self.token_ids.tolist()
+        return numbers
 
 
 def vocabulary_of(tokenizer: TextTokenizer, texts: Sequence[str]) -> Tensor:

@@ -79,7 +79,12 @@ class YEncoder(nn.Module):
         device = self.head.weight.device
         ids, mask = ids.to(device), mask.to(device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            return self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state, mask
+            return self.states(ids, mask), mask
+
+    def states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token states (B, L, text_dim) of token numbers (B, L) int64 and their mask (B, L)."""
+        states: Tensor = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states
 
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
         """Sentence vectors (B, text_dim) of what `encode` returns: the mean over the tokens."""

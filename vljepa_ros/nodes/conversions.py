@@ -49,6 +49,7 @@ def to_model_info(info: EngineInfo) -> ModelInfo:
         backend=info.backend,
         device=info.device,
         precision=info.precision,
+        fallback=info.fallback,
     )
 
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import rclpy
+
+from vljepa_ros.errors import VljepaError
 from vljepa_ros.msg import ModelInfo
 from vljepa_ros.nodes.conversions import to_model_info
 from vljepa_ros.nodes.engines import shared_engine
 from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.qos import LATCHED
-from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime import Engine, EngineConfig
+
+_PARAMETERS = (
+    ("model", "vljepa-tiny", "shipped name, or folder"),
+    ("device", "cpu", "cpu or cuda:0; with ONNX Runtime also tensorrt:0"),
+    ("runtime.backend", "auto", "torch; onnx; auto: onnx, and torch where that does not work"),
+    ("runtime.precision", "fp32", "fp32, fp16, bf16 (torch) or int8 (onnx)"),
+    ("runtime.allow_fallback", False, "run on the CPU when the device is not to be had"),
+    ("runtime.allow_drift", False, "run although the parity check fails"),
+    ("build_only", False, "make what later starts need, and end"),
+)
 
 
 def declare_min_confidence(node: ManagedNode) -> None:
@@ -23,7 +36,7 @@ class ModelNode(ManagedNode):
     """Holds the process's engine from configure to cleanup.
 
     Publishes: `model_info` (ModelInfo, latched), if it announces.
-    Parameters: model, device; and those of `ManagedNode`.
+    Parameters: model, device, runtime.*, build_only; and those of `ManagedNode`.
 
     Args:
         name: of the node.
@@ -32,17 +45,46 @@ class ModelNode(ManagedNode):
 
     def __init__(self, name: str, announces: bool = True) -> None:
         super().__init__(name)
-        declare(self, "model", "vljepa-tiny", "shipped name, or folder", read_only=True)
-        declare(self, "device", "cpu", "torch device, for example cuda:0", read_only=True)
+        for parameter, default, description in _PARAMETERS:
+            declare(self, parameter, default, description, read_only=True)
         self.engine: Engine | None = None
         self._announces = announces
 
     def configure(self) -> None:
-        model, device = (self.get_parameter(name).value for name in ("model", "device"))
-        self.engine = shared_engine(model, device)
+        self.engine = self._load()
+        if self.engine.info.fallback:
+            self.get_logger().warning(self.engine.info.fallback)
         if self._announces:
             self._info = self.create_publisher(ModelInfo, "model_info", LATCHED)
             self._info.publish(to_model_info(self.engine.info))
+
+    def start(self) -> None:
+        """Configure and activate; or only build what is kept for later starts, and end.
+
+        Raises:
+            SystemExit: with code 1, it cannot be built.
+        """
+        if not self.get_parameter("build_only").value:
+            super().start()
+            return
+        try:
+            info = self._load().info
+        except VljepaError as error:
+            self.get_logger().fatal(str(error))
+            raise SystemExit(1) from error
+        self.get_logger().info(f"{info.model_id} is built for {info.backend} on {info.device}")
+        rclpy.try_shutdown()
+
+    def _load(self) -> Engine:
+        values = {name: self.get_parameter(name).value for name, *_ in _PARAMETERS}
+        config = EngineConfig(
+            backend=values["runtime.backend"],
+            device=values["device"],
+            precision=values["runtime.precision"],
+            allow_fallback=values["runtime.allow_fallback"],
+            allow_drift=values["runtime.allow_drift"],
+        )
+        return shared_engine(values["model"], config)
 
     def cleanup(self) -> None:
         if self.engine is not None and self._announces:
@@ -58,4 +100,5 @@ class ModelNode(ManagedNode):
             "backend": info.backend,
             "device": info.device,
             "precision": info.precision,
+            "fallback": info.fallback,
         }

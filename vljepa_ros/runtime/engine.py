@@ -7,19 +7,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.runtime.backend import Backend, EngineConfig
 from vljepa_ros.runtime.images import to_input_size
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from vljepa_ros.model import VLJEPA
-    from vljepa_ros.model.dual_encoder import DualEncoder
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
@@ -28,26 +23,6 @@ _TEXT_CACHE = 4096  # embeddings
 # Cosines of an answer and its rivals lie close together; the temperature that training starts
 # from spreads them.
 _TEMPERATURE = 0.07
-
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """What runs. Sizes in pixels, `window_period` in seconds."""
-
-    model_id: str
-    name: str
-    weights_sha256: str
-    embedding_dim: int
-    normalized: bool
-    conditioned: bool  # by the query
-    decodes: bool
-    input_width: int
-    input_height: int
-    window_frames: int
-    window_period: float
-    backend: str
-    device: str
-    precision: str
 
 
 @dataclass(frozen=True)
@@ -71,93 +46,62 @@ class Ranking:
 
 
 class Engine:
-    """Runs a loaded model; every method may be called from any thread."""
+    """Runs a loaded model; every method may be called from any thread.
 
-    def __init__(self, model: VLJEPA | DualEncoder, info: EngineInfo) -> None:
-        self.info = info
-        self._model = model
-        self._lock = threading.RLock()
+    Attributes:
+        info: what runs.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.info = backend.info
+        self._backend = backend
+        self._text_lock = threading.Lock()  # the libraries take calls from any thread
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
-    @property
-    def model(self) -> VLJEPA | DualEncoder:
-        """What it runs, for those who look inside."""
-        return self._model
-
     @classmethod
-    def load(cls, model: str = "vljepa-tiny", device: str = "cpu") -> Engine:
+    def load(cls, model: str = "vljepa-tiny", config: EngineConfig | None = None) -> Engine:
         """Load a checkpoint.
 
         Args:
             model: name of a shipped model, a folder with config.json and model.safetensors, or
                 a CLIP or SigLIP of the Hugging Face hub.
-            device: torch device, for example "cpu" or "cuda:0".
+            config: how to run it; by default with torch on the CPU.
 
         Raises:
-            CheckpointError: the model is missing, damaged, or the device cannot be used.
+            CheckpointError: the model is missing or damaged.
+            EngineError: it cannot be run in this way.
         """
-        import torch
+        from vljepa_ros.runtime.choice import load_backend
 
-        from vljepa_ros.model.checkpoint import load_model, weights_sha256
+        return cls(load_backend(find_model(model), config or EngineConfig()))
 
-        folder = find_model(model)
-        network = load_model(folder)
-        try:
-            network = network.to(torch.device(device))
-        except (RuntimeError, AssertionError) as error:
-            raise CheckpointError(
-                f"the device {device!r} cannot be used ({error}); set the parameter device "
-                "to cpu, or install a torch that supports it"
-            ) from error
-        digest = weights_sha256(folder)
-        info = EngineInfo(
-            model_id=f"{network.name}@{digest[:12]}",
-            name=network.name,
-            weights_sha256=digest,
-            embedding_dim=network.embedding_dim,
-            normalized=True,
-            conditioned=network.conditioned,
-            decodes=network.decodes,
-            input_width=network.image_size,
-            input_height=network.image_size,
-            window_frames=network.window.frames,
-            window_period=network.window.period,
-            backend="torch",
-            device=str(next(network.parameters()).device),
-            precision="fp32",
-        )
-        return cls(network, info)
-
-    def encode_frames(self, frames: Sequence[NDArray[np.uint8]]) -> Tensor:
+    def encode_frames(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
         """Visual tokens of frames, each on its own, so that callers can keep them.
 
         Args:
             frames: F images (H, W, 3) uint8 RGB of any size.
 
         Returns:
-            (F, N, C) on the engine's device.
+            (F, ...), a row for each frame.
 
         Raises:
             InputError: no frame, or one that is not such an image.
         """
-        import torch
-
         if not frames:
             raise InputError("there are no frames to encode; give at least one")
         size = self.info.input_width
         batch = np.stack([to_input_size(frame, size) for frame in frames])
-        with self._lock, torch.inference_mode():
-            # (F, H, W, 3) seen as (F, 3, H, W) is channels-last already.
-            return self._model.encode_frames(
-                torch.from_numpy(batch).to(self.info.device).permute(0, 3, 1, 2)
-            )
+        return self._backend.encode_frames(batch)
 
-    def predict(self, tokens: Sequence[Tensor], queries: Sequence[str]) -> NDArray[np.float32]:
+    def predict(
+        self, tokens: Sequence[NDArray[Any]], queries: Sequence[str]
+    ) -> NDArray[np.float32]:
         """Predict the embedding of each query's answer, all queries in one pass.
 
         Args:
-            tokens: 1 to `info.window_frames` results (N, C) of `encode_frames`, oldest first;
-                the oldest is repeated when there are fewer.
+            tokens: 1 to `info.window_frames` rows of `encode_frames`, oldest first; the oldest
+                is repeated when there are fewer, as the paper repeats an image to fill a clip
+                (section 3.1).
             queries: Q texts.
 
         Returns:
@@ -166,20 +110,14 @@ class Engine:
         Raises:
             InputError: no or too many frames, no query, or a text that cannot be used.
         """
-        import torch
-
-        from vljepa_ros.model.vljepa import stack_window
-
-        if not 1 <= len(tokens) <= self.info.window_frames:
-            raise InputError(
-                f"a window has 1 to {self.info.window_frames} frames, not {len(tokens)}"
-            )
+        length = self.info.window_frames
+        if not 1 <= len(tokens) <= length:
+            raise InputError(f"a window has 1 to {length} frames, not {len(tokens)}")
         if not queries:
             raise InputError("there is no query; give at least one")
         cleaned = [check_text(query, "query") for query in queries]
-        with self._lock, torch.inference_mode():
-            window = stack_window(tokens, self.info.window_frames)
-            return self._model(window, cleaned).cpu().numpy()
+        window = np.stack([tokens[0]] * (length - len(tokens)) + list(tokens))
+        return self._backend.predict(self._backend.encode_window(window), cleaned)
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts; embeddings of recent texts are kept.
@@ -190,17 +128,13 @@ class Engine:
         Raises:
             InputError: no text, or one that is empty or too long.
         """
-        import torch
-
         if not texts:
             raise InputError("there is no text to embed; give at least one")
         cleaned = [check_text(text, "text") for text in texts]
-        with self._lock, torch.inference_mode():
+        with self._text_lock:
             new = list(dict.fromkeys(t for t in cleaned if t not in self._texts))
             if new:
-                self._texts.update(
-                    zip(new, self._model.encode_text(new).cpu().numpy(), strict=True)
-                )
+                self._texts.update(zip(new, self._backend.encode_text(new), strict=True))
             rows = []
             for text in cleaned:
                 self._texts.move_to_end(text)
@@ -220,11 +154,8 @@ class Engine:
         Raises:
             InputError: another shape, NaN, infinity or a vector of length zero.
         """
-        import torch
-
         unit = self._unit(embeddings)
-        with self._lock, torch.inference_mode():
-            texts, shares = self._model.decode(torch.from_numpy(unit).to(self.info.device))
+        texts, shares = self._backend.decode(unit)
         confidences = [
             share if text else 0.0 for text, share in zip(texts, shares.tolist(), strict=True)
         ]

@@ -9,10 +9,8 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
@@ -86,10 +84,10 @@ class Evaluation:
         self.sources = {source: episodes for source, episodes in loaded.items() if episodes}
 
     def _load(self, data: Path, source: str, split: str) -> list[Episode]:
-        model = self.engine.model
-        if isinstance(model, VLJEPA) and model.x_encoder.frame_wise:
-            return load_episodes(data, (source,), split, model.x_encoder)
-        return load_pictures(data, (source,), split, self.engine.info.input_width)
+        shape = self.engine.info.frame_tokens
+        if shape is None:
+            return load_pictures(data, (source,), split, self.engine.info.input_width)
+        return load_episodes(data, (source,), split, shape)
 
     def run(self) -> list[Metric]:
         """All metrics of the sources that have episodes; photographs on the test split only.
@@ -262,10 +260,7 @@ class Evaluation:
 
     def _embed(self, episode: Episode, frames: Sequence[int], query: str) -> NDArray[np.float32]:
         drawn = episode.frames[list(frames)]
-        if drawn.dtype == np.uint8:
-            tokens = self.engine.encode_frames(list(drawn))
-        else:
-            tokens = torch.from_numpy(drawn.astype(np.float32)).to(self.engine.info.device)
+        tokens = self.engine.encode_frames(list(drawn)) if drawn.dtype == np.uint8 else drawn
         return self.engine.predict(list(tokens), [query])
 
 

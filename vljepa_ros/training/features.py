@@ -114,16 +114,23 @@ def encode_missing(
         progress: called with shards done and in all.
     """
     shards = [shard for source in sources for shard in list_shards(root, source, split)]
-    missing = [shard for shard in shards if _stored(shard, x_encoder) is None]
+    shape = (x_encoder.tokens_per_frame, x_encoder.token_dim)
+    missing = [shard for shard in shards if _stored(shard, shape) is None]
     for done, shard in enumerate(missing):
         encode_shard(shard, x_encoder)
         progress(done + 1, len(missing))
 
 
 def load_episodes(
-    root: Path, sources: tuple[str, ...], split: str, x_encoder: XEncoder
+    root: Path, sources: tuple[str, ...], split: str, shape: tuple[int, int]
 ) -> list[Episode]:
     """Episodes with the stored tokens of an X-Encoder that looks at one frame at a time.
+
+    Args:
+        root: data folder.
+        sources: which generators' shards.
+        split: "train", "val" or "test".
+        shape: (N, C), the tokens of a frame.
 
     Raises:
         InputError: a shard has no tokens, or those of another X-Encoder.
@@ -131,7 +138,7 @@ def load_episodes(
     episodes = []
     for source in sources:
         for shard in list_shards(root, source, split):
-            tokens = _stored(shard, x_encoder)
+            tokens = _stored(shard, shape)
             if tokens is None:
                 raise InputError(
                     f"{shard} has no tokens of this model; run `vljepa data` again, with "
@@ -155,11 +162,10 @@ def load_pictures(root: Path, sources: tuple[str, ...], split: str, size: int) -
     return episodes
 
 
-def _stored(shard: Path, x_encoder: XEncoder) -> NDArray[np.float16] | None:
+def _stored(shard: Path, shape: tuple[int, int]) -> NDArray[np.float16] | None:
     """The tokens of a shard, mapped from disk; None where there are none of this shape."""
     path = features_path(shard)
     if not path.is_file():
         return None
     tokens: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    fits = tokens.shape[1:] == (x_encoder.tokens_per_frame, x_encoder.token_dim)
-    return tokens if fits else None
+    return tokens if tokens.shape[1:] == shape else None

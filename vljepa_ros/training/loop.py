@@ -99,8 +99,10 @@ def _trained(part: nn.Module) -> list[nn.Parameter]:
 
 
 def _episodes(model: VLJEPA, config: TrainConfig, data: Path) -> list[Episode]:
-    if model.x_encoder.frame_wise:
-        return load_episodes(data, config.sources, "train", model.x_encoder)
+    encoder = model.x_encoder
+    if encoder.frame_wise:
+        shape = (encoder.tokens_per_frame, encoder.token_dim)
+        return load_episodes(data, config.sources, "train", shape)
     return load_pictures(data, config.sources, "train", model.image_size)
 
 

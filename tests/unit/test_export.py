@@ -1,0 +1,240 @@
+"""Exported models: the same as torch's whatever the shapes, checked, and without torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from vljepa_ros.errors import EngineError, InputError
+from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
+from vljepa_ros.model.config import NoDecoderConfig
+from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime.backend import Backend
+from vljepa_ros.runtime.choice import load_backend, prepare
+from vljepa_ros.runtime.export import export
+from vljepa_ros.runtime.onnx_backend import OnnxBackend
+from vljepa_ros.runtime.parity import check, drift, read_reference
+from vljepa_ros.runtime.providers import providers
+from vljepa_ros.runtime.testing import random_checkpoint
+from vljepa_ros.runtime.torch_backend import TorchBackend
+
+ONNX = EngineConfig(backend="onnx")
+TEXTS = ["a", "a red ball", "what is this"]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frame-wise, as the shipped model."""
+    return random_checkpoint(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def full(small_copy: VLJEPAConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Window-wise, as the full-size model."""
+    model = VLJEPA(small_copy)
+    model.load_pretrained()
+    folder = tmp_path_factory.mktemp("full")
+    save_checkpoint(model, folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["small", "full"])
+def checkpoint(request: pytest.FixtureRequest) -> Path:
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pair(checkpoint: Path) -> tuple[Backend, Backend]:
+    """The same model with torch and with ONNX Runtime."""
+    return TorchBackend(checkpoint, EngineConfig()), load_backend(checkpoint, ONNX)
+
+
+def _frames(backend: Backend, count: int) -> np.ndarray:
+    size = backend.info.input_width
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def _assert_same(ours: np.ndarray, theirs: np.ndarray) -> None:
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3 * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_frames_are_encoded_alike(pair: tuple[Backend, Backend], count: int) -> None:
+    theirs, ours = pair
+    frames = _frames(ours, count)
+    _assert_same(ours.encode_frames(frames), theirs.encode_frames(frames))
+
+
+@pytest.mark.parametrize("queries", [TEXTS[:1], TEXTS, TEXTS * 3])
+def test_embeddings_are_predicted_alike(pair: tuple[Backend, Backend], queries: list[str]) -> None:
+    theirs, ours = pair
+    window = theirs.encode_frames(_frames(ours, theirs.info.window_frames))
+    tokens = theirs.encode_window(window)
+    _assert_same(ours.encode_window(window), tokens)
+    _assert_same(ours.predict(tokens, queries), theirs.predict(tokens, queries))
+
+
+@pytest.mark.parametrize("texts", [TEXTS[:1], TEXTS])
+def test_texts_are_embedded_and_told_alike(
+    pair: tuple[Backend, Backend], texts: list[str]
+) -> None:
+    theirs, ours = pair
+    embeddings = theirs.encode_text(texts)
+    _assert_same(ours.encode_text(texts), embeddings)
+    (our_texts, our_shares), (texts_told, shares) = (
+        ours.decode(embeddings),
+        theirs.decode(embeddings),
+    )
+    assert our_texts == texts_told
+    _assert_same(our_shares, shares)
+
+
+def test_the_engines_say_what_they_are(pair: tuple[Backend, Backend]) -> None:
+    theirs, ours = pair
+    assert (theirs.info.backend, ours.info.backend) == ("torch", "onnx")
+    assert replace(ours.info, backend="torch") == theirs.info
+
+
+@pytest.mark.parametrize(
+    ("precision", "least"), [("fp32", 0.9999), ("fp16", 0.99), ("int8", 0.97)]
+)
+def test_every_precision_passes_its_check(small: Path, precision: str, least: float) -> None:
+    folder = prepare(small, precision)
+    backend = OnnxBackend(folder, ONNX)
+    assert backend.info.precision == precision
+    reference = read_reference(folder)
+    cosines = drift(backend, reference)
+    assert set(cosines) == {"x_encoder", "predictor", "y_encoder", "y_decoder"}
+    assert min(cosines.values()) > least
+    check(backend, reference)
+    sizes = [
+        sum(p.stat().st_size for p in prepare(small, x).glob("*.onnx"))
+        for x in ("fp32", precision)
+    ]
+    assert precision == "fp32" or sizes[1] < 0.6 * sizes[0]
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.onnx"))
+
+
+def test_a_drifting_part_is_named_and_refused_unless_allowed(small: Path, tmp_path: Path) -> None:
+    other = random_checkpoint(tmp_path / "other", seed=1)
+    folder = shutil.copytree(prepare(small, "fp32"), tmp_path / "mixed")
+    shutil.copy(prepare(other, "fp32") / "predictor.onnx", folder)
+    with pytest.raises(EngineError, match=r"cosine predictor [-0-9.]+, below 0\.99") as caught:
+        check(OnnxBackend(folder, ONNX), read_reference(folder))
+    assert "x_encoder" not in str(caught.value)
+
+
+def test_a_start_checks(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vljepa_ros.runtime.parity._LEAST_ELSE", 1.1)
+    with pytest.raises(EngineError, match=r"allow it with runtime\.allow_drift"):
+        load_backend(small, ONNX)
+    with pytest.raises(EngineError, match=r"drifts from torch"):
+        load_backend(small, EngineConfig(precision="bf16"))
+    assert load_backend(small, replace(ONNX, allow_drift=True)).info.backend == "onnx"
+
+
+def test_torch_in_bf16_passes_its_check(small: Path) -> None:
+    assert load_backend(small, EngineConfig(precision="bf16")).info.precision == "bf16"
+
+
+def test_auto_takes_torch_where_onnx_runtime_is_not(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = EngineConfig(backend="auto")
+    assert load_backend(small, auto).info.backend == "onnx"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    info = load_backend(small, auto).info
+    assert info.backend == "torch" and "ONNX Runtime" in info.fallback
+    with pytest.raises(EngineError, match="install it"):
+        load_backend(small, ONNX)
+
+
+def test_a_start_needs_no_torch_once_it_is_exported(small: Path) -> None:
+    prepare(small, "fp32")
+    code = (
+        "import sys, numpy as np\n"
+        "from vljepa_ros.runtime import Engine, EngineConfig\n"
+        f"engine = Engine.load({str(small)!r}, EngineConfig(backend='auto'))\n"
+        "tokens = engine.encode_frames([np.zeros((48, 64, 3), np.uint8)])\n"
+        "engine.decode(engine.predict(list(tokens), ['what is this']))\n"
+        "assert engine.info.backend == 'onnx'\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "match"),
+    [
+        ("export.json", "cannot be read"),
+        ("reference.npz", "cannot be read"),
+        ("predictor.onnx", "cannot be loaded"),
+    ],
+)
+def test_a_damaged_export_says_what_to_delete(
+    small: Path, tmp_path: Path, file: str, match: str
+) -> None:
+    folder = shutil.copytree(prepare(small, "fp32"), tmp_path / "damaged")
+    (folder / file).write_bytes((folder / file).read_bytes()[:100])
+    with pytest.raises(EngineError, match=rf"{match}.*delete {folder}"):
+        check(OnnxBackend(folder, ONNX), read_reference(folder))
+
+
+def test_another_format_is_refused(small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(prepare(small, "fp32"), tmp_path / "old")
+    description = json.loads((folder / "export.json").read_text())
+    (folder / "export.json").write_text(json.dumps({**description, "format": "vljepa-onnx-0"}))
+    with pytest.raises(EngineError, match="not of the format"):
+        OnnxBackend(folder, ONNX)
+
+
+def test_an_export_replaces_one_that_is_there(small: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "old.onnx").touch()
+    export(small, folder)
+    assert not (folder / "old.onnx").exists()
+    assert OnnxBackend(folder, ONNX).info.frame_tokens == (54, 976)
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_model_without_decoder_is_exported(small_copy: VLJEPAConfig, tmp_path: Path) -> None:
+    model = VLJEPA(replace(small_copy, y_decoder=NoDecoderConfig()))
+    model.load_pretrained()
+    save_checkpoint(model, tmp_path)
+    engine = Engine.load(str(tmp_path), ONNX)
+    assert not engine.info.decodes
+    with pytest.raises(InputError, match="no Y-Decoder"):
+        engine.decode(engine.encode_text(["a"]))
+
+
+def test_tensorrt_keeps_its_engines(
+    small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No GPU is needed to see what ONNX Runtime would be told."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    have = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
+    wanted = EngineConfig(backend="onnx", device="tensorrt:1", precision="fp16")
+    chosen, device, fallback = providers(Path("model-hash-fp16"), wanted)
+    assert (device, fallback) == ("tensorrt:1", "")
+    assert [c[0] if isinstance(c, tuple) else c for c in chosen] == have
+    options: Any = chosen[0][1]
+    assert options["device_id"] == 1 and options["trt_fp16_enable"]
+    kept = Path(options["trt_engine_cache_path"])
+    assert kept == tmp_path / "vljepa_ros" / "tensorrt" / "model-hash-fp16" and kept.is_dir()
+    cuda, device, _ = providers(Path("m"), replace(wanted, device="cuda:0"))
+    assert device == "cuda:0" and len(cuda) == 2

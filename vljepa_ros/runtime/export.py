@@ -1,0 +1,135 @@
+"""Writes a VL-JEPA as ONNX graphs, which run without torch.
+
+An exported folder holds a graph for each part, the token embeddings as arrays that are mapped
+into memory, the tokenizers, `reference.npz` (see `parity.py`) and `export.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vljepa_ros.errors import EngineError
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.model.y_decoder import CausalDecoder
+from vljepa_ros.runtime.backend import EngineConfig
+from vljepa_ros.runtime.exported import EXPORT_FILE, FORMAT
+from vljepa_ros.runtime.graphs import Graph, graphs
+from vljepa_ros.runtime.parity import REFERENCE_FILE, make_reference
+from vljepa_ros.runtime.quantise import quantise
+from vljepa_ros.runtime.torch_backend import TorchBackend
+from vljepa_ros.tokenizer import TextTokenizer
+
+_OPSET = 18
+_log = logging.getLogger(__name__)
+
+
+def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
+    """Export a checkpoint.
+
+    Args:
+        checkpoint: folder of a VL-JEPA.
+        folder: to make; another process that makes it at the same time does no harm.
+        precision: "fp32"; "fp16" for GPUs; "int8", whose calibration frames are those of the
+            demo's clip, which no training has seen.
+
+    Raises:
+        CheckpointError: the model is missing or damaged.
+        EngineError: the model cannot be exported, or not in this precision.
+    """
+    backend = TorchBackend(checkpoint, EngineConfig())
+    model = backend.model
+    if not isinstance(model, VLJEPA):
+        raise EngineError(f"{model.name} is a dual encoder, which runs with the backend torch")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
+        made = Path(name) / folder.name
+        made.mkdir()
+        for part, graph in graphs(model).items():
+            _log.info("exporting the graph %s", part)
+            _write_graph(graph, made / f"{part}.onnx")
+        info = replace(backend.info, backend="onnx", precision=precision)
+        description = {"format": FORMAT, "info": asdict(info), **_texts(model, made)}
+        reference: dict[str, Any] = make_reference(backend)
+        np.savez(made / REFERENCE_FILE, **reference)
+        quantise(made, precision)
+        (made / EXPORT_FILE).write_text(json.dumps(description, indent=2), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not (folder / EXPORT_FILE).is_file():
+                raise
+
+
+def _write_graph(graph: Graph, path: Path) -> None:
+    torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
+        "aten::rms_norm", _rms_norm, _OPSET
+    )
+    with warnings.catch_warnings(), torch.inference_mode():
+        # What may change in shape is tested; the tracer warns of all that it takes for constant.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.module.eval(),
+            tuple(graph.inputs.values()),
+            str(path),
+            input_names=list(graph.inputs),
+            output_names=list(graph.outputs),
+            dynamic_axes={name: dict(axes) for name, axes in graph.dynamic.items()},
+            opset_version=_OPSET,
+            dynamo=False,
+        )
+
+
+def _rms_norm(g: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
+    """RMSNorm over the last axis, which ONNX has no operator for before opset 23."""
+    axes = g.op("Constant", value_t=torch.tensor([-1]))
+    mean = g.op("ReduceMean", g.op("Mul", x, x), axes, keepdims_i=1)
+    root = g.op("Sqrt", g.op("Add", mean, epsilon))
+    return g.op("Mul", g.op("Div", x, root), weight)
+
+
+def _texts(model: VLJEPA, folder: Path) -> dict[str, Any]:
+    """Write what texts need; its description."""
+    np.save(folder / "query.npy", _array(model.query.embedding.weight))
+    described: dict[str, Any] = {
+        "query": _described(model.query.tokenizer, model.query.max_tokens, folder),
+        "text": _described(model.y_encoder.tokenizer, model.y_encoder.max_tokens, folder),
+    }
+    decoder = model.y_decoder
+    if isinstance(decoder, CausalDecoder):
+        np.save(folder / "words.npy", _array(decoder.token_embedding.weight))
+        np.save(folder / "numbers.npy", np.array(decoder.numbers, dtype=np.int64))
+        described["decoder"] = {
+            **_described(decoder.tokenizer, decoder.max_tokens, folder),
+            "start": list(decoder.start),
+            "end": decoder.end,
+            "no_past": list(decoder.transformer.no_past(1).shape),
+        }
+    return described
+
+
+def _described(tokenizer: TextTokenizer, max_tokens: int, folder: Path) -> Mapping[str, Any]:
+    same = [f for f in folder.glob("tokenizer*.json") if _same(f, tokenizer.file)]
+    file = same[0] if same else folder / f"tokenizer-{len(list(folder.glob('tok*')))}.json"
+    shutil.copyfile(tokenizer.file, file)
+    return {"tokenizer": file.name, "max_tokens": max_tokens}
+
+
+def _same(first: Path, second: Path) -> bool:
+    return first.read_bytes() == second.read_bytes()
+
+
+def _array(values: Tensor) -> Any:
+    return values.detach().float().numpy()

@@ -1,0 +1,134 @@
+"""Runs an exported model with ONNX Runtime, without torch: on CPU, CUDA and TensorRT."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_ros.errors import EngineError, InputError
+from vljepa_ros.runtime.backend import EngineConfig, EngineInfo
+from vljepa_ros.runtime.exported import read_export
+from vljepa_ros.runtime.providers import providers
+from vljepa_ros.tokenizer import TextTokenizer
+
+
+class OnnxBackend:
+    """See `Backend`. A part is loaded when it is first used.
+
+    Args:
+        folder: of an exported model.
+        config: how to run it.
+
+    Raises:
+        EngineError: the folder is damaged, or ONNX Runtime or the device is not to be had.
+    """
+
+    def __init__(self, folder: Path, config: EngineConfig) -> None:
+        self._folder = folder
+        self._description = read_export(folder)
+        info = self._description["info"]
+        info["frame_tokens"] = info["frame_tokens"] and tuple(info["frame_tokens"])
+        self._providers, device, fallback = providers(folder, config)
+        self.info = replace(EngineInfo(**info), device=device, fallback=fallback)
+        self._sessions: dict[str, Any] = {}
+        self._loading = threading.Lock()
+
+    def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
+        """See `Backend`."""
+        return frames if self.info.frame_tokens is None else self._run("x_encoder", frames)[0]
+
+    def encode_window(self, window: NDArray[Any]) -> NDArray[Any]:
+        """See `Backend`."""
+        return self._run("x_encoder", window)[0] if self.info.frame_tokens is None else window
+
+    def predict(self, tokens: NDArray[Any], queries: Sequence[str]) -> NDArray[np.float32]:
+        """See `Backend`."""
+        ids, mask = self._tokenize("query", queries)
+        tokens = tokens.astype(np.float32, copy=False)
+        return self._run("predictor", tokens, self._table("query")[ids], mask)[0]
+
+    def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """See `Backend`."""
+        return self._run("y_encoder", *self._tokenize("text", texts))[0]
+
+    def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
+        """See `Backend`. Greedy, as `CausalDecoder.generate`."""
+        if not self.info.decodes:
+            raise InputError("this model has no Y-Decoder: give candidates to choose from")
+        about, words = self._description["decoder"], self._table("words")
+        start, end, batch = about["start"], about["end"], len(embeddings)
+        shape = [batch if axis == 2 else size for axis, size in enumerate(about["no_past"])]
+        past = np.zeros(shape, np.float32)
+        begun = np.broadcast_to(words[start], (batch, len(start), words.shape[1]))
+        x = np.concatenate([self._run("y_decoder_prefix", embeddings)[0], begun], axis=1)
+        ended = np.zeros(batch, dtype=bool)
+        probability = np.ones(batch, np.float32)
+        rows = []
+        for _ in range(about["max_tokens"] - len(start)):
+            logits, past = self._run("y_decoder", x, past)
+            token = logits.argmax(-1)
+            share = 1 / np.exp(logits - logits.max(-1, keepdims=True)).sum(-1)
+            probability = np.where(ended, probability, probability * share)
+            token = np.where(ended, end, token)
+            rows.append(token)
+            ended = token == end
+            if ended.all():
+                break
+            x = words[token][:, None]
+        told = np.stack(rows, axis=1)
+        numbers = [self._table("numbers")[row[row != end]].tolist() for row in told]
+        return self._tokenizer(about["tokenizer"]).texts(numbers), probability
+
+    def _tokenize(
+        self, kind: str, texts: Sequence[str]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        about = self._description[kind]
+        return self._tokenizer(about["tokenizer"])(texts, about["max_tokens"])
+
+    def _run(self, part: str, *inputs: NDArray[Any]) -> list[Any]:
+        session = self._sessions.get(part) or self._load(part)
+        names = [wanted.name for wanted in session.get_inputs()]
+        outputs: list[Any] = session.run(None, dict(zip(names, inputs, strict=True)))
+        return outputs
+
+    def _load(self, part: str) -> Any:
+        from onnxruntime import InferenceSession, SessionOptions
+
+        with self._loading:
+            if part not in self._sessions:
+                options = SessionOptions()
+                options.log_severity_level = 3  # errors
+                # A thread that waits for work by spinning takes time from the rest of the robot.
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+                path = self._folder / f"{part}.onnx"
+                try:
+                    session = InferenceSession(str(path), options, providers=self._providers)
+                except Exception as error:  # of its own kinds, one for each cause
+                    raise EngineError(
+                        f"{path} cannot be loaded ({error}); delete {self._folder} and start again"
+                    ) from error
+                self._sessions[part] = session
+            return self._sessions[part]
+
+    def _table(self, name: str) -> NDArray[Any]:
+        return self._tables.setdefault(name, np.load(self._folder / f"{name}.npy", mmap_mode="r"))
+
+    def _tokenizer(self, file: str) -> TextTokenizer:
+        if file not in self._tokenizers:
+            self._tokenizers[file] = TextTokenizer(self._folder / file)
+        return self._tokenizers[file]
+
+    @cached_property
+    def _tables(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    @cached_property
+    def _tokenizers(self) -> dict[str, TextTokenizer]:
+        return {}

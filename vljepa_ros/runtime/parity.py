@@ -1,0 +1,133 @@
+"""Compares a backend with what torch computed in fp32 from the same clip and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_ros.errors import EngineError
+from vljepa_ros.runtime.backend import Backend
+from vljepa_ros.runtime.images import to_input_size
+
+REFERENCE_FILE = "reference.npz"
+_LEAST = {"int8": 0.97}  # cosine
+_LEAST_ELSE = 0.99
+_STARTS = 10.0, 25.0  # s, where the windows begin in the clip
+_QUERIES = ("What is happening?", "What is shown?")
+_TEXTS = ("a red ball is on the table", "the lamp goes off", "two")
+
+
+def clip_frames(times: list[float], size: int) -> NDArray[np.uint8]:
+    """Frames of the demo's clip, which no training has seen.
+
+    Args:
+        times: s, from its beginning.
+        size: S, of the result, in pixels.
+
+    Returns:
+        (F, S, S, 3) uint8 RGB.
+    """
+    frames = []
+    with as_file(files("vljepa_ros") / "demo" / "tabletop.mp4") as path:
+        video = cv2.VideoCapture(str(path))
+        rate = video.get(cv2.CAP_PROP_FPS)
+        for time in times:
+            video.set(cv2.CAP_PROP_POS_FRAMES, round(time * rate))
+            read, bgr = video.read()
+            if not read:
+                raise EngineError(f"{path} cannot be read at {time} s; install the package again")
+            frames.append(to_input_size(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), size))
+        video.release()
+    return np.stack(frames)
+
+
+def make_reference(backend: Backend) -> dict[str, NDArray[Any]]:
+    """What a backend makes of the clip and the texts, by the names that `drift` looks for."""
+    info = backend.info
+    steps = [info.window_period * step for step in range(info.window_frames)]
+    times = [start + step for start in _STARTS for step in steps]
+    frames = clip_frames(times, info.input_width)
+    tokens = _encode(backend, frames)
+    predicted = np.concatenate([backend.predict(window, _QUERIES) for window in tokens])
+    made = {
+        "frames": frames,
+        "tokens": tokens,
+        "predicted": predicted,
+        "embedded": backend.encode_text(_TEXTS),
+    }
+    if info.decodes:
+        texts, _ = backend.decode(predicted)
+        made["told"] = np.array(texts)
+        made["told_embedded"] = backend.encode_text([text or _TEXTS[0] for text in texts])
+    return made
+
+
+def read_reference(folder: Path) -> dict[str, NDArray[Any]]:
+    """The reference in an exported folder.
+
+    Raises:
+        EngineError: it is missing or damaged.
+    """
+    path = folder / REFERENCE_FILE
+    try:
+        with np.load(path) as stored:
+            return dict(stored)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise EngineError(f"{path} cannot be read ({error}); delete {folder}") from error
+
+
+def drift(backend: Backend, reference: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """Lowest cosine between a backend and a reference, part by part.
+
+    Each part takes the reference's inputs, so that the drift of one does not count for the
+    next. The Y-Decoder's texts are compared as embeddings, by the backend itself.
+    """
+    tokens = reference["tokens"]
+    predicted = [backend.predict(window, _QUERIES) for window in tokens]
+    cosines = {
+        "x_encoder": _lowest(_encode(backend, reference["frames"]), tokens),
+        "predictor": _lowest(np.concatenate(predicted), reference["predicted"]),
+        "y_encoder": _lowest(backend.encode_text(_TEXTS), reference["embedded"]),
+    }
+    if "told" in reference:
+        texts, _ = backend.decode(reference["predicted"])
+        told = backend.encode_text([text or _TEXTS[0] for text in texts])
+        cosines["y_decoder"] = _lowest(told, reference["told_embedded"])
+    return cosines
+
+
+def check(backend: Backend, reference: Mapping[str, NDArray[Any]]) -> None:
+    """Compare a backend with a reference.
+
+    Raises:
+        EngineError: a part has drifted too far; the message names it.
+    """
+    least = _LEAST.get(backend.info.precision, _LEAST_ELSE)
+    far = {part: c for part, c in drift(backend, reference).items() if not c >= least}
+    if far:
+        parts = ", ".join(f"{part} {cosine:.3f}" for part, cosine in far.items())
+        raise EngineError(
+            f"{backend.info.backend} in {backend.info.precision} drifts from torch in fp32: "
+            f"cosine {parts}, below {least}; take another precision or backend, or allow it "
+            "with runtime.allow_drift"
+        )
+
+
+def _encode(backend: Backend, frames: NDArray[np.uint8]) -> NDArray[Any]:
+    """Visual tokens (W, T', ...) of the W windows."""
+    windows = np.split(backend.encode_frames(frames), len(_STARTS))
+    return np.stack([backend.encode_window(window) for window in windows])
+
+
+def _lowest(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Lowest cosine of two rows; NaN where a row is zero or has NaN."""
+    rows = [x.reshape(len(x), -1).astype(np.float64) for x in (ours, theirs)]
+    lengths = np.prod([np.linalg.norm(x, axis=1) for x in rows], axis=0)
+    return float(((rows[0] * rows[1]).sum(1) / lengths).min())

@@ -1,0 +1,91 @@
+"""Turns exported graphs into less precise ones, with ONNX Runtime's own tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_ros.errors import EngineError
+from vljepa_ros.runtime.parity import clip_frames
+
+_CALIBRATION = np.arange(0.0, 43.0, 0.7).tolist()  # s of the demo's clip
+
+
+def quantise(folder: Path, precision: str) -> None:
+    """Replace the graphs of an exported folder by less precise ones.
+
+    Args:
+        folder: with graphs in fp32.
+        precision: "fp32", which changes nothing; "fp16"; or "int8".
+
+    Raises:
+        EngineError: another precision, or a library is missing.
+    """
+    if precision == "fp32":
+        return
+    if precision not in ("fp16", "int8"):
+        raise EngineError(f"a model is exported in fp32, fp16 or int8, not in {precision!r}")
+    for path in sorted(folder.glob("*.onnx")):
+        part = path.with_suffix(".part")
+        if precision == "fp16":
+            _halve(path, part)
+        elif path.stem == "x_encoder":
+            _calibrate(path, part)
+        else:
+            _shrink(path, part)
+        part.replace(path)
+
+
+def _halve(path: Path, made: Path) -> None:
+    """All weights in fp16, the inputs and outputs as they were."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
+    onnx.save(half, made)
+
+
+def _shrink(path: Path, made: Path) -> None:
+    """Weights of the matrix products in int8; what comes in is scaled as it comes."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(path, made, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def _calibrate(path: Path, made: Path) -> None:
+    """Weights and activations of the convolutions in int8, by what frames of a clip make them."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    folded = path.with_suffix(".folded")
+    quant_pre_process(path, folded, skip_symbolic_shape=True)
+    quantize_static(
+        folded,
+        made,
+        _Frames(folded),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.Percentile,
+    )
+    folded.unlink()
+
+
+class _Frames:
+    """Calibration data as ONNX Runtime reads them."""
+
+    def __init__(self, path: Path) -> None:
+        from onnxruntime import InferenceSession
+
+        (wanted,) = InferenceSession(str(path)).get_inputs()
+        self._name, size = wanted.name, wanted.shape[1]
+        self._frames: Iterator[NDArray[np.uint8]] = iter(clip_frames(_CALIBRATION, size))
+
+    def get_next(self) -> dict[str, Any] | None:
+        frame = next(self._frames, None)
+        return None if frame is None else {self._name: frame[None]}
