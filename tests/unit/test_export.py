@@ -23,7 +23,7 @@ from vljepa_ros.runtime.choice import load_backend, prepare
 from vljepa_ros.runtime.export import export
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
 from vljepa_ros.runtime.parity import check, drift, read_reference
-from vljepa_ros.runtime.providers import providers
+from vljepa_ros.runtime.providers import place
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.runtime.torch_backend import TorchBackend
 
@@ -225,16 +225,21 @@ def test_tensorrt_keeps_its_engines(
     small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """No GPU is needed to see what ONNX Runtime would be told."""
+    profiles = json.loads((prepare(small, "fp32") / "export.json").read_text())["profiles"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     have = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
     wanted = EngineConfig(backend="onnx", device="tensorrt:1", precision="fp16")
-    chosen, device, fallback = providers(Path("model-hash-fp16"), wanted)
-    assert (device, fallback) == ("tensorrt:1", "")
+    placement = place(Path("model-hash-fp16"), wanted)
+    assert (placement.device, placement.fallback) == ("tensorrt:1", "")
+    assert profiles["x_encoder"]["max"] == "frames:8x224x224x3"
+    chosen = placement.providers(profiles["predictor"])
     assert [c[0] if isinstance(c, tuple) else c for c in chosen] == have
     options: Any = chosen[0][1]
     assert options["device_id"] == 1 and options["trt_fp16_enable"]
     kept = Path(options["trt_engine_cache_path"])
     assert kept == tmp_path / "vljepa_ros" / "tensorrt" / "model-hash-fp16" and kept.is_dir()
-    cuda, device, _ = providers(Path("m"), replace(wanted, device="cuda:0"))
-    assert device == "cuda:0" and len(cuda) == 2
+    assert options["trt_profile_min_shapes"] == "tokens:4x54x976,query:1x1x384,mask:1x1"
+    assert len(placement.providers(None)) == 2
+    cuda = place(Path("m"), replace(wanted, device="cuda:0"))
+    assert cuda.device == "cuda:0" and len(cuda.providers(profiles["predictor"])) == 2

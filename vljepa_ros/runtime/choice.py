@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from vljepa_ros.errors import EngineError
@@ -44,13 +45,19 @@ def prepare(checkpoint: Path, precision: str) -> Path:
         EngineError: it cannot be exported.
     """
     folder = exported_folder(checkpoint, precision)
-    if not (folder / EXPORT_FILE).is_file():
-        try:
-            from vljepa_ros.runtime.export import export
-        except ImportError as error:
-            raise EngineError(f"it cannot be exported here: {error}") from error
-        _log.warning("exporting %s once, into %s", checkpoint.name, folder)
-        export(checkpoint, folder, precision)
+    if (folder / EXPORT_FILE).is_file():
+        return folder
+    try:
+        from vljepa_ros.runtime.export import export
+    except ImportError as error:
+        raise EngineError(f"it cannot be exported here: {error}") from error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Several nodes start at once: one exports, the others wait for it.
+    with folder.with_suffix(".lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not (folder / EXPORT_FILE).is_file():
+            _log.warning("exporting %s once, into %s", checkpoint.name, folder)
+            export(checkpoint, folder, precision)
     return folder
 
 

@@ -40,7 +40,7 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
 
     Args:
         checkpoint: folder of a VL-JEPA.
-        folder: to make; another process that makes it at the same time does no harm.
+        folder: to make, or to make anew.
         precision: "fp32"; "fp16" for GPUs; "int8", whose calibration frames are those of the
             demo's clip, which no training has seen.
 
@@ -56,21 +56,24 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
         made = Path(name) / folder.name
         made.mkdir()
-        for part, graph in graphs(model).items():
+        parts = graphs(model)
+        for part, graph in parts.items():
             _log.info("exporting the graph %s", part)
             _write_graph(graph, made / f"{part}.onnx")
-        info = replace(backend.info, backend="onnx", precision=precision)
-        description = {"format": FORMAT, "info": asdict(info), **_texts(model, made)}
+        description = {
+            "format": FORMAT,
+            "info": asdict(replace(backend.info, backend="onnx", precision=precision)),
+            "profiles": {
+                part: _profile(parts[part], model) for part in ("x_encoder", "predictor")
+            },
+            **_texts(model, made),
+        }
         reference: dict[str, Any] = make_reference(backend)
         np.savez(made / REFERENCE_FILE, **reference)
         quantise(made, precision)
         (made / EXPORT_FILE).write_text(json.dumps(description, indent=2), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not (folder / EXPORT_FILE).is_file():
-                raise
+        made.rename(folder)
 
 
 def _write_graph(graph: Graph, path: Path) -> None:
@@ -98,6 +101,23 @@ def _rms_norm(g: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
     mean = g.op("ReduceMean", g.op("Mul", x, x), axes, keepdims_i=1)
     root = g.op("Sqrt", g.op("Add", mean, epsilon))
     return g.op("Mul", g.op("Div", x, root), weight)
+
+
+def _profile(graph: Graph, model: VLJEPA) -> dict[str, str]:
+    """Least, usual and largest shapes, for which TensorRT builds one engine."""
+    counts = {"frames": (1, 1, 8), "queries": (1, 1, 16), "length": (1, 8, model.query.max_tokens)}
+    profile = {}
+    for place, kind in enumerate(("min", "opt", "max")):
+        shapes = []
+        for name, example in graph.inputs.items():
+            axes = graph.dynamic.get(name, {})
+            sizes = [
+                counts[axes[axis]][place] if axis in axes else size
+                for axis, size in enumerate(example.shape)
+            ]
+            shapes.append(f"{name}:{'x'.join(map(str, sizes))}")
+        profile[kind] = ",".join(shapes)
+    return profile
 
 
 def _texts(model: VLJEPA, folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vljepa_ros.errors import EngineError, InputError
 from vljepa_ros.runtime.backend import EngineConfig, EngineInfo
 from vljepa_ros.runtime.exported import read_export
-from vljepa_ros.runtime.providers import providers
+from vljepa_ros.runtime.providers import place
 from vljepa_ros.tokenizer import TextTokenizer
 
 
@@ -35,9 +35,13 @@ class OnnxBackend:
         self._description = read_export(folder)
         info = self._description["info"]
         info["frame_tokens"] = info["frame_tokens"] and tuple(info["frame_tokens"])
-        self._providers, device, fallback = providers(folder, config)
-        self.info = replace(EngineInfo(**info), device=device, fallback=fallback)
-        self._sessions: dict[str, Any] = {}
+        self._placement = place(folder, config)
+        self.info = replace(
+            EngineInfo(**info),
+            device=self._placement.device,
+            fallback=self._placement.fallback,
+        )
+        self._sessions: dict[str, tuple[Any, list[str]]] = {}
         self._loading = threading.Lock()
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
@@ -93,12 +97,11 @@ class OnnxBackend:
         return self._tokenizer(about["tokenizer"])(texts, about["max_tokens"])
 
     def _run(self, part: str, *inputs: NDArray[Any]) -> list[Any]:
-        session = self._sessions.get(part) or self._load(part)
-        names = [wanted.name for wanted in session.get_inputs()]
+        session, names = self._sessions.get(part) or self._load(part)
         outputs: list[Any] = session.run(None, dict(zip(names, inputs, strict=True)))
         return outputs
 
-    def _load(self, part: str) -> Any:
+    def _load(self, part: str) -> tuple[Any, list[str]]:
         from onnxruntime import InferenceSession, SessionOptions
 
         with self._loading:
@@ -108,13 +111,15 @@ class OnnxBackend:
                 # A thread that waits for work by spinning takes time from the rest of the robot.
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 path = self._folder / f"{part}.onnx"
+                providers = self._placement.providers(self._description["profiles"].get(part))
                 try:
-                    session = InferenceSession(str(path), options, providers=self._providers)
+                    session = InferenceSession(str(path), options, providers=providers)
                 except Exception as error:  # of its own kinds, one for each cause
                     raise EngineError(
                         f"{path} cannot be loaded ({error}); delete {self._folder} and start again"
                     ) from error
-                self._sessions[part] = session
+                names = [wanted.name for wanted in session.get_inputs()]
+                self._sessions[part] = session, names
             return self._sessions[part]
 
     def _table(self, name: str) -> NDArray[Any]:

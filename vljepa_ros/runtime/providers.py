@@ -1,7 +1,9 @@
-"""ONNX Runtime's execution providers for a device."""
+"""Where ONNX Runtime computes: its execution providers for a device."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,42 @@ _NAMES = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvide
 Provider = str | tuple[str, dict[str, Any]]
 
 
-def providers(folder: Path, config: EngineConfig) -> tuple[list[Provider], str, str]:
-    """What to give to an InferenceSession.
+@dataclass(frozen=True)
+class Placement:
+    """Where a model runs.
+
+    Attributes:
+        device: that it really runs on.
+        fallback: why that is not the one asked for; empty if it is.
+        rest: providers of the parts that TensorRT does not take, best first.
+        tensorrt: TensorRT's options; None where it does not run.
+    """
+
+    device: str
+    fallback: str
+    rest: tuple[Provider, ...]
+    tensorrt: Mapping[str, Any] | None = None
+
+    def providers(self, profile: Mapping[str, str] | None) -> list[Provider]:
+        """What to give to an InferenceSession.
+
+        Args:
+            profile: least, usual and largest shapes of a part that runs all the time. TensorRT
+                builds one engine for all of them, where it would build again for each new shape.
+                None for a part that runs now and then, with whatever shapes.
+        """
+        if self.tensorrt is None or profile is None:
+            return list(self.rest)
+        shapes = {f"trt_profile_{kind}_shapes": value for kind, value in profile.items()}
+        return [(_NAMES["tensorrt"], {**self.tensorrt, **shapes}), *self.rest]
+
+
+def place(folder: Path, config: EngineConfig) -> Placement:
+    """Choose the providers for a device.
 
     Args:
         folder: of the exported model.
         config: device, precision, and whether the CPU may take over.
-
-    Returns:
-        The providers, best first; the device that they run on; and why that is not the one
-        asked for, empty if it is.
 
     Raises:
         EngineError: ONNX Runtime is not installed, or cannot use the device.
@@ -35,29 +63,27 @@ def providers(folder: Path, config: EngineConfig) -> tuple[list[Provider], str, 
         raise EngineError(f"ONNX Runtime cannot be imported ({error}); install it") from error
     kind, _, number = config.device.partition(":")
     if kind == "cpu":
-        return [_CPU], "cpu", ""
+        return Placement("cpu", "", (_CPU,))
     available = get_available_providers()
-    name = _NAMES.get(kind)
-    if name is None or name not in available:
+    if _NAMES.get(kind) not in available:
         reason = f"ONNX Runtime cannot use the device {config.device!r}; it has {available}"
         if not config.allow_fallback:
             raise EngineError(
                 f"{reason}; set the parameter device to cpu, install an ONNX Runtime that "
                 "supports it, or allow the CPU with runtime.allow_fallback"
             )
-        return [_CPU], "cpu", reason
+        return Placement("cpu", reason, (_CPU,))
     device_id = int(number or 0)
-    chosen: list[Provider] = [(_NAMES["cuda"], {"device_id": device_id}), _CPU]
-    if kind == "tensorrt":
-        chosen.insert(0, (name, _tensorrt(folder, device_id, config.precision)))
-    return chosen, f"{kind}:{device_id}", ""
+    tensorrt = _tensorrt(folder, device_id, config.precision) if kind == "tensorrt" else None
+    rest: tuple[Provider, ...] = ((_NAMES["cuda"], {"device_id": device_id}), _CPU)
+    return Placement(f"{kind}:{device_id}", "", rest, tensorrt)
 
 
 def _tensorrt(folder: Path, device_id: int, precision: str) -> dict[str, Any]:
     """TensorRT builds engines for minutes, so that they are kept.
 
-    It names them by graph, shapes, precision, its version and the GPU's architecture; the
-    folder adds the hash of the weights.
+    It names them by graph, precision, its version and the GPU's architecture; the folder adds
+    the hash of weights and code.
     """
     kept = cache_folder() / "tensorrt" / folder.name
     kept.mkdir(parents=True, exist_ok=True)

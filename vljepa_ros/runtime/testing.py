@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def random_checkpoint(folder: Path, seed: int = 0) -> Path:
+def random_checkpoint(folder: Path, seed: int = 0, frames: int = 4) -> Path:
     """Write a checkpoint whose frozen encoders are real and whose trained parts are random.
+
+    Args:
+        folder: to make.
+        seed: of the random numbers.
+        frames: of a window, all of which share their tokens.
 
     Returns:
         `folder`, which `Engine.load` accepts.
@@ -14,12 +19,13 @@ def random_checkpoint(folder: Path, seed: int = 0) -> Path:
     import torch
 
     from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
-    from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
+    from vljepa_ros.model.config import PredictorConfig, WindowConfig, YDecoderConfig
 
     torch.manual_seed(seed)
     words = "the lamp is off and a red ball lies on the table; nothing is happening"
     config = VLJEPAConfig(
         name="random",
+        window=WindowConfig(frames=frames, tubelet=frames),
         predictor=PredictorConfig(width=64, layers=1, heads=2, kv_heads=2, ffn_width=128),
         y_decoder=YDecoderConfig(width=64, layers=1, heads=2, ffn_width=128, max_tokens=12),
     )

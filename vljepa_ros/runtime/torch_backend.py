@@ -124,6 +124,7 @@ def _place(model: VLJEPA | DualEncoder, config: EngineConfig) -> tuple[torch.dev
                 f"{reason}; set the parameter device to cpu, install a torch that supports it, "
                 "or allow the CPU with runtime.allow_fallback"
             ) from error
+    model.to("cpu")  # what had been moved already
     return torch.device("cpu"), reason
 
 

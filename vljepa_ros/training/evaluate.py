@@ -62,6 +62,7 @@ class Evaluation:
         trials: questions of each kind.
         blind: ask about the frames of another episode. What a metric still reaches comes from
             the words and frequencies of the questions, and is the floor to compare with.
+        pictures: let the engine encode the frames, instead of reading their stored tokens.
     """
 
     def __init__(
@@ -72,12 +73,13 @@ class Evaluation:
         seed: int = 0,
         trials: int = 400,
         blind: bool = False,
+        pictures: bool = False,
     ) -> None:
         self.engine = engine
         self.count = trials
         self.other = Random(seed) if blind else None
         self.seed = seed
-        self.split = split
+        self.split, self.pictures = split, pictures
         self.cache = data / "sources"
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
         loaded = {s: self._load(data, s, split) for s in ("tabletop", "composites")}
@@ -85,7 +87,7 @@ class Evaluation:
 
     def _load(self, data: Path, source: str, split: str) -> list[Episode]:
         shape = self.engine.info.frame_tokens
-        if shape is None:
+        if shape is None or self.pictures:
             return load_pictures(data, (source,), split, self.engine.info.input_width)
         return load_episodes(data, (source,), split, shape)
 

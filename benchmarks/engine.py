@@ -1,0 +1,150 @@
+"""What the engine costs: its backends, its cache of frame tokens, and further queries and labels.
+
+    python benchmarks/engine.py [--json FILE] [--data data]
+
+Alternatives take turns, call by call, so that whatever else the machine does meets all of them;
+what is compared are the medians. With the episodes of `vljepa data` it also measures whether less
+precision costs answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import report
+from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime.parity import clip_frames
+from vljepa_ros.runtime.testing import random_checkpoint
+from vljepa_ros.training.evaluate import CHOICE_KINDS, Evaluation
+
+CONFIGS = {
+    "torch fp32": EngineConfig(),
+    "onnx fp32": EngineConfig(backend="onnx"),
+    "onnx int8": EngineConfig(backend="onnx", precision="int8"),
+}
+QUERY = "What is happening?"
+QUERIES = [
+    f"What is {which} doing?"
+    for which in ["it", "he", "she", "one", "this", "that", "everyone", "they"]
+]
+LABELS = [f"a thing of kind {number}" for number in range(100)]
+ROUNDS = 60
+
+
+def medians(calls: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Median time of each call in ms, the calls taking turns."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds + 3):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            taken[name].append(time.perf_counter() - started)
+    return {name: statistics.median(times[3:]) * 1e3 for name, times in taken.items()}
+
+
+def row(what: str, ours: str, theirs: str, times: Mapping[str, float]) -> dict[str, Any]:
+    """A ratio within one run."""
+    return {
+        "what": what,
+        "ours": ours,
+        "ours_ms": round(times[ours], 2),
+        "theirs": theirs,
+        "theirs_ms": round(times[theirs], 2),
+        "ratio": round(times[theirs] / times[ours], 2),
+    }
+
+
+def backends(engines: Mapping[str, Engine]) -> list[dict[str, Any]]:
+    """A new frame and a query, and what an answer takes."""
+    (frame,) = clip_frames([10.0], 224)
+    calls: dict[str, Callable[[], Any]] = {}
+    for name, engine in engines.items():
+        tokens = list(engine.encode_frames([frame] * 4))
+
+        def see(engine: Engine = engine, tokens: list[Any] = tokens) -> None:
+            engine.predict([*tokens[:3], *engine.encode_frames([frame])], [QUERY])
+
+        calls[name] = see
+    times = medians(calls)
+    rows = [row("a frame and a query", name, "torch fp32", times) for name in list(calls)[1:]]
+    embedding = next(iter(engines.values())).encode_text(["the robot arm lifts the red cube"])
+    told = medians({n: lambda e=e: e.decode(embedding) for n, e in engines.items()})
+    return rows + [row("a sentence", name, "torch fp32", told) for name in list(calls)[1:]]
+
+
+def cache(folder: Path) -> list[dict[str, Any]]:
+    """A window of eight frames, of which one is new, in the default backend."""
+    checkpoint = random_checkpoint(folder / "eight", frames=8)
+    engine = Engine.load(str(checkpoint), EngineConfig(backend="onnx"))
+    frames = list(clip_frames(np.arange(10.0, 14.0, 0.5).tolist(), 224))
+    tokens = list(engine.encode_frames(frames))
+    times = medians(
+        {
+            "one new frame": lambda: engine.predict(
+                [*tokens[1:], *engine.encode_frames(frames[:1])], [QUERY]
+            ),
+            "the whole window": lambda: engine.predict(
+                list(engine.encode_frames(frames)), [QUERY]
+            ),
+        }
+    )
+    return [row("a window of eight frames", "one new frame", "the whole window", times)]
+
+
+def queries(engine: Engine) -> list[dict[str, Any]]:
+    """Eight standing queries and a hundred labels, beside one query."""
+    (frame,) = clip_frames([10.0], 224)
+    tokens = list(engine.encode_frames([frame] * 4))
+
+    def see(asked: list[str], labels: list[str]) -> None:
+        rows = engine.predict([*tokens[:3], *engine.encode_frames([frame])], asked)
+        if labels:
+            engine.rank(rows[-1], labels)
+
+    times = medians(
+        {
+            "one query": lambda: see([QUERY], []),
+            "eight queries and 100 labels": lambda: see([*QUERIES, "What is shown?"], LABELS),
+        }
+    )
+    return [row("what every frame is asked", "one query", "eight queries and 100 labels", times)]
+
+
+def answers(engines: Mapping[str, Engine], data: Path, trials: int) -> list[dict[str, Any]]:
+    """Share of right answers on held-out tabletop frames, in percent; none without episodes."""
+    rows = []
+    for name, engine in engines.items():
+        evaluation = Evaluation(engine, data, "test", trials=trials, pictures=True)
+        episodes = evaluation.sources.get("tabletop")
+        if episodes is None:
+            return []
+        *kinds, mean = evaluation.questions("tabletop", episodes)
+        assert len(kinds) == len(CHOICE_KINDS)
+        rows.append({"what": mean.name, "engine": name, "percent": round(100 * mean.value, 1)})
+    return rows
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="of `vljepa data`")
+    parser.add_argument("--trials", type=int, default=60, help="questions of each kind")
+    options = parser.parse_args()
+    engines = {name: Engine.load(config=config) for name, config in CONFIGS.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*backends(engines), *cache(Path(folder)), *queries(engines["onnx fp32"])]
+    rows += answers(engines, options.data, options.trials)
+    report("engine", rows, options.json)
+
+
+if __name__ == "__main__":
+    main()
