@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import choice, declare
 from vljepa_ros.nodes.qos import newest_only
+from vljepa_ros.nodes.serialized import read_image
 from vljepa_ros.nodes.transport import remedy
 
 _CHECK_PERIOD = 0.5  # s
@@ -40,7 +41,7 @@ class Camera:
 
     Args:
         node: with the parameters of `declare_camera`.
-        receive: is called with each message; must return at once.
+        receive: is called with each message, as `read_image` gives it; must return at once.
 
     Raises:
         InputError: a parameter has a value that is not among those allowed.
@@ -53,6 +54,7 @@ class Camera:
         # Resolved first, so that remapping `image` moves the compressed topic as well.
         self._topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
         self._type = CompressedImage if compressed else Image
+        self._type_name = f"sensor_msgs/msg/{self._type.__name__}"
         self._node = node
         self._receive = receive
         self._group = MutuallyExclusiveCallbackGroup()
@@ -85,12 +87,14 @@ class Camera:
             self._on_image,
             newest_only(self._reliability),
             callback_group=self._group,
+            raw=True,
         )
 
-    def _on_image(self, message: Any) -> None:
+    def _on_image(self, data: bytes) -> None:
         if self._is_open:
             self._received = True
-            self._receive(message)
+            with self._node.surviving("image"):
+                self._receive(read_image(data, self._type_name))
 
     def _best_reliability(self) -> ReliabilityPolicy:
         """Have what is lost sent again where all publishers can; hear best-effort ones too."""
@@ -137,11 +141,10 @@ class Camera:
 
     def _cause(self, publishers: list[Any]) -> str:
         types = sorted({p.topic_type for p in publishers})
-        expected = f"sensor_msgs/msg/{self._type.__name__}"
-        if expected not in types:
+        if self._type_name not in types:
             return (
-                f"it carries {types} and not {expected}; set image_transport or remap image "
-                "to the right topic"
+                f"it carries {types} and not {self._type_name}; set image_transport or remap "
+                "image to the right topic"
             )
         offered = {p.qos_profile.reliability for p in publishers}
         reliable = ReliabilityPolicy.RELIABLE

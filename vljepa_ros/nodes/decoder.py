@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
-from vljepa_ros.nodes.conversions import to_description
+from vljepa_ros.nodes.conversions import to_description, to_vector
+from vljepa_ros.nodes.lazy import LazySubscription
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.nodes.qos import RESULTS
@@ -17,7 +16,7 @@ from vljepa_ros.nodes.qos import RESULTS
 class Decoder(ModelNode):
     """Says what each segment means.
 
-    Subscribes: `shift` (SemanticShift).
+    Subscribes: `shift` (SemanticShift), while somebody hears `description`.
     Publishes: `description` (Description), and as `ModelNode`.
     Parameters: min_confidence (changeable while it runs), and those of `ModelNode`.
     """
@@ -29,14 +28,14 @@ class Decoder(ModelNode):
     def configure(self) -> None:
         super().configure()
         self._publisher = self.create_lifecycle_publisher(Description, "description", RESULTS)
-        self._subscription = self.create_subscription(
-            SemanticShift, "shift", self._receive, RESULTS
+        self._shifts = LazySubscription(
+            self, SemanticShift, "shift", self._receive, RESULTS, self._publisher
         )
 
     def cleanup(self) -> None:
         if self.engine is not None:
+            self._shifts.close()
             self.dispose(self.destroy_lifecycle_publisher, self._publisher)
-            self.dispose(self.destroy_subscription, self._subscription)
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:
@@ -52,7 +51,7 @@ class Decoder(ModelNode):
                 f"it comes from the model {message.embedding.model_id!r} and this decoder is of "
                 f"{model_id!r}; give the embedder and the decoder the same model"
             )
-        data = np.array(message.embedding.data, dtype=np.float32)  # (D,)
+        data = to_vector(message.embedding.data)
         least = self.get_parameter("min_confidence").value
         (decoded,) = self.engine.decode(data[None], least)
         self._publisher.publish(to_description(message, decoded))

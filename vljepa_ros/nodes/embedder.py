@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.parameter import Parameter
-from std_msgs.msg import Header
 
 from vljepa_ros.msg import LabelScores, SemanticEmbedding
 from vljepa_ros.nodes.camera import Camera, declare_camera
-from vljepa_ros.nodes.conversions import to_embedding, to_label_scores, to_nanoseconds
+from vljepa_ros.nodes.conversions import (
+    to_embedding,
+    to_header,
+    to_label_scores,
+    to_nanoseconds,
+)
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode
@@ -39,6 +41,9 @@ _CHANGEABLE = ("queries", "labels", "label_query", "max_rate_hz")
 
 class Embedder(ModelNode):
     """Publishes one embedding for each processed frame and standing query.
+
+    A frame that nobody hears about is not even encoded; the window of one who comes later fills
+    within its length.
 
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
     Publishes: `embedding` (SemanticEmbedding), `labels` (LabelScores, when there are labels),
@@ -95,27 +100,38 @@ class Embedder(ModelNode):
     def _process(self, message: Any) -> None:
         """One frame, in the worker's thread."""
         with self.surviving("image"):
+            asked = self._heard()
+            if not asked:
+                self.statistics.count("frames unheard")
+                return
             started = time.perf_counter()
-            self._embed(message.header, to_rgb(message))
+            self._embed(message, asked)
             self.statistics.count("frames processed")
             self.statistics.time("inference", time.perf_counter() - started)
             age = self.get_clock().now().nanoseconds - to_nanoseconds(message.header.stamp)
             self.statistics.time("age of processed frame", age / 1e9)
 
-    def _embed(self, header: Header, rgb: NDArray[np.uint8]) -> None:
+    def _heard(self) -> _Asked | None:
+        """What is asked, as far as somebody hears the answers."""
+        queries = self._asked.queries if self._embeddings.get_subscription_count() else ()
+        labels = self._asked.labels if self._labels.get_subscription_count() else ()
+        if not queries and not labels:
+            return None
+        return replace(self._asked, queries=queries, labels=labels)
+
+    def _embed(self, message: Any, asked: _Asked) -> None:
         assert self.engine is not None
-        engine, asked = self.engine, self._asked
+        engine, model_id = self.engine, self.engine.info.model_id
+        header, rgb = to_header(message.header), to_rgb(message, engine.info.input_width)
         tokens = engine.encode_frames([rgb])[0]  # (N, C)
         if self._window.add(to_nanoseconds(header.stamp), tokens):
             self.statistics.count("windows cleared")
         window = self._window.sample()
         queries = [*asked.queries, *([asked.label_query] if asked.labels else [])]
-        if not queries:
-            return
         rows = engine.predict([item for _, item in window], queries)  # (Q, D)
         if not self.active:
             return
-        start, model_id = window[0][0], engine.info.model_id
+        start = window[0][0]
         for query, row in zip(asked.queries, rows, strict=False):
             self._embeddings.publish(
                 to_embedding(header, start, len(window), model_id, query, row)

@@ -10,7 +10,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.nodes.camera import Camera, declare_camera
-from vljepa_ros.nodes.conversions import to_floats, to_nanoseconds, to_time
+from vljepa_ros.nodes.conversions import to_floats, to_header, to_nanoseconds, to_time
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
@@ -98,7 +98,8 @@ class Vqa(ModelNode):
         if not window:
             topic = self.resolve_topic_name("image")
             raise InputError(f"no image has come on {topic} yet; start the camera and ask again")
-        tokens = engine.encode_frames([to_rgb(message) for _, message in window])
+        size = engine.info.input_width
+        tokens = engine.encode_frames([to_rgb(message, size) for _, message in window])
         (embedding,) = engine.predict(list(tokens), [question])
         if candidates:
             ranking = engine.rank(embedding, candidates)
@@ -109,7 +110,7 @@ class Vqa(ModelNode):
             least = self.get_parameter("min_confidence").value
             (decoded,) = engine.decode(embedding[None], least)
             response.answer, response.confidence = decoded.text, decoded.confidence
-        response.header = window[-1][1].header
+        response.header = to_header(window[-1][1].header)
         response.window_start = to_time(window[0][0])
         response.model_id = engine.info.model_id
 
