@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
@@ -21,13 +23,16 @@ class Decoder(ModelNode):
     Parameters: min_confidence (changeable while it runs), and those of `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True) -> None:
+    def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         super().__init__("decoder", announces)
         declare_min_confidence(self)
 
     def configure(self) -> None:
         super().configure()
         self._publisher = self.create_lifecycle_publisher(Description, "description", RESULTS)
+        # Its own, so that a sentence holds up no other callback; each shift gets its turn.
+        self._thread = ThreadPoolExecutor(1, "decoder")
         self._shifts = LazySubscription(
             self, SemanticShift, "shift", self._receive, RESULTS, self._publisher
         )
@@ -35,10 +40,14 @@ class Decoder(ModelNode):
     def cleanup(self) -> None:
         if self.engine is not None:
             self._shifts.close()
+            self._thread.shutdown(cancel_futures=True)
             self.dispose(self.destroy_lifecycle_publisher, self._publisher)
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:
+        self._thread.submit(self._decode, message)
+
+    def _decode(self, message: SemanticShift) -> None:
         if self.active:
             with self.surviving("shift"):
                 self._describe(message)
@@ -61,4 +70,4 @@ class Decoder(ModelNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Decoder], args)
+    run(lambda: [Decoder()], args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger as TriggerService
@@ -27,7 +27,8 @@ class Gate(ManagedNode):
     Parameters: below, all changeable while it runs, and those of `ManagedNode`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         super().__init__("gate")
         default = GateConfig()
         declare(
@@ -137,4 +138,4 @@ class Gate(ManagedNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Gate], args)
+    run(lambda: [Gate()], args)
