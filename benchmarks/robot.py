@@ -53,6 +53,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def row(
+    what: str, against: str, ratio: float | None, goal: str, details: dict[str, Any]
+) -> dict[str, Any]:
+    """A line of the table in docs/performance.md: what is compared, and what came out."""
+    return {"what": what, "against": against, "ratio": ratio, "goal": goal, **details}
+
+
 def report(name: str, rows: Any, path: Path | None) -> None:
     """Print the figures of a benchmark as JSON, and write them to a file if one is given."""
     text = json.dumps({"benchmark": name, **machine(), "rows": rows}, indent=1)
@@ -88,13 +95,22 @@ class Robot:
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)
 
-    def start(self, executable: str | Sequence[str], **parameters: Any) -> int:
-        """Start an executable of the package, or a command; returns its process id."""
+    def start(
+        self, executable: str | Sequence[str], namespace: str = "", **parameters: Any
+    ) -> int:
+        """Start an executable of the package, or a command; returns its process id.
+
+        Args:
+            executable: name or command.
+            namespace: of its nodes, in that of the robot.
+            parameters: in YAML syntax.
+        """
         if isinstance(executable, str):
             folder = Path(get_package_prefix("vljepa_ros")) / "lib" / "vljepa_ros"
             executable = [sys.executable, str(folder / executable)]
         pairs = [part for name, v in parameters.items() for part in ("-p", f"{name}:={v}")]
-        command = [*executable, "--ros-args", "-r", f"__ns:={self.namespace}", *pairs]
+        where = f"{self.namespace}/{namespace}".rstrip("/")
+        command = [*executable, "--ros-args", "-r", f"__ns:={where}", *pairs]
         return self._run(command)
 
     def camera(
