@@ -1,4 +1,4 @@
-"""Everything that the nodes take from rclpy is in Humble's, the oldest that is supported.
+"""All that nodes and demo take from rclpy is in Humble's, the oldest that is supported.
 
 `rclpy_humble.json` was read from Humble's sources by tools/rclpy_api.py.
 """
@@ -14,8 +14,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 API = json.loads(Path(__file__).with_name("rclpy_humble.json").read_text("utf-8"))
-NODES = sorted((ROOT / "vljepa_ros" / "nodes").glob("*.py"))
-# What the nodes call their objects of rclpy.
+FILES = sorted(
+    path for part in ("nodes", "demo") for path in (ROOT / "vljepa_ros" / part).glob("*.py")
+)
+# What they call their objects of rclpy.
 RECEIVERS = {"self", "node", "_node", "executor", "rclpy", "_publisher", "_output"}
 
 
@@ -60,8 +62,8 @@ def called(function: ast.expr, imported: set[str]) -> str:
     return ""
 
 
-@pytest.mark.parametrize("path", NODES, ids=lambda path: path.name)
-def test_a_node_uses_only_what_humble_has(path: Path) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_file_uses_only_what_humble_has(path: Path) -> None:
     assert not list(faults(path.read_text("utf-8")))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +39,6 @@ class LazySubscription:
         self._arguments = (kind, topic, receive, qos)
         self._output = output
         self._subscription: Any = None
-        self._lock = threading.Lock()
         self._is_open = True
         self._check()
         # rclpy tells of new subscribers only since Iron. Steady: simulated time may stand still.
@@ -54,10 +52,9 @@ class LazySubscription:
         self._check()
 
     def _check(self) -> None:
-        with self._lock:
-            wanted = self._is_open and self._output.get_subscription_count() > 0
-            if wanted and self._subscription is None:
-                self._subscription = self._node.create_subscription(*self._arguments)
-            elif not wanted and self._subscription is not None:
-                self._node.dispose(self._node.destroy_subscription, self._subscription)
-                self._subscription = None
+        wanted = self._is_open and self._output.get_subscription_count() > 0
+        if wanted and self._subscription is None:
+            self._subscription = self._node.create_subscription(*self._arguments)
+        elif not wanted and self._subscription is not None:
+            self._node.dispose(self._node.destroy_subscription, self._subscription)
+            self._subscription = None
