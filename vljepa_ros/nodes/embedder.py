@@ -80,60 +80,62 @@ class Embedder(ModelNode):
         declare_cameras(self)
         declare_camera(self)
         on_change(self, _CHANGEABLE, self._change)
-        self._streams: list[_Stream] = []
+        self._streams: dict[str, _Stream] = {}
         self._worker: Worker[_Frame] | None = None
 
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_CHANGEABLE))})()
-        topics = camera_topics(self)
+        cameras = {
+            name: Camera(self, partial(self._receive, name), topic)
+            for name, topic in camera_topics(self).items()
+        }
         super().configure()
-        self._streams = [self._open(name, topic) for name, topic in topics.items()]
+        self._streams = {name: self._make(name, camera) for name, camera in cameras.items()}
         self._tokens = shared_tokens(self._loaded())
 
     def activate(self) -> None:
         self._worker = Worker(self._process, "embedder")
-        for stream in self._streams:
+        for stream in self._streams.values():
             stream.window.clear()
             stream.camera.open()
 
     def deactivate(self) -> None:
         if self._worker is None:
             return
-        for stream in self._streams:
+        for stream in self._streams.values():
             stream.camera.close()
         self._worker.stop()
-        for stream in self._streams:
+        for stream in self._streams.values():
             self._tokens.forget(stream.camera.topic)
         self._worker = None
 
     def cleanup(self) -> None:
-        for stream in self._streams:
+        for stream in self._streams.values():
             self.dispose(self.destroy_lifecycle_publisher, stream.embeddings)
             self.dispose(self.destroy_lifecycle_publisher, stream.labels)
-        self._streams = []
+        self._streams = {}
         super().cleanup()
 
     def _loaded(self) -> Any:
         assert self.engine is not None
         return self.engine
 
-    def _open(self, name: str, topic: str) -> _Stream:
+    def _make(self, name: str, camera: Camera) -> _Stream:
         info, prefix = self._loaded().info, f"{name}/" if name else ""
-        stream = _Stream(
-            Camera(self, lambda message: self._receive(stream, message), topic),
+        return _Stream(
+            camera,
             FrameWindow(info.window_frames, info.window_period),
             self.create_lifecycle_publisher(SemanticEmbedding, f"{prefix}embedding", RESULTS),
             self.create_lifecycle_publisher(LabelScores, f"{prefix}labels", RESULTS),
             RateLimit(self._rate),
         )
-        return stream
 
-    def _receive(self, stream: _Stream, message: Any) -> None:
+    def _receive(self, name: str, message: Any) -> None:
         self.statistics.count("frames received")
-        worker = self._worker
+        worker, stream = self._worker, self._streams[name]
         if worker is None or not stream.limit.accept(to_nanoseconds(message.header.stamp)):
             return
-        if not worker.offer(stream.camera.topic, (stream, message)):
+        if not worker.offer(name, (stream, message)):
             self.statistics.count("frames skipped")
 
     def _process(self, frames: list[_Frame]) -> None:
@@ -207,7 +209,7 @@ class Embedder(ModelNode):
 
     def _apply(self, asked: _Asked, rate: float, stride: int) -> None:
         self._asked, self._rate, self._stride = asked, rate, stride
-        for stream in self._streams:
+        for stream in self._streams.values():
             stream.limit = RateLimit(rate)
 
 
