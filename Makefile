@@ -6,7 +6,7 @@ VIDEO ?=
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint clean FORCE
+.PHONY: help build demo test bench lint clean FORCE
 
 ENV := .venv/installed.stamp
 BUILT := install/built.stamp
@@ -22,6 +22,9 @@ demo: $(BUILT)  ## play a clip through the pipeline; VIDEO=file, /dev/video0, bi
 test: $(BUILT)  ## unit tests, ROS 2 tests, style and types
 	@failed=0; tools/test.sh || failed=1; $(MAKE) --no-print-directory lint || failed=1; \
 	exit $$failed
+
+bench: $(BUILT)  ## measure the nodes; table and JSON (docs/performance.json)
+	@. tools/env.sh && exec python benchmarks/nodes.py --json docs/performance.json
 
 lint: $(ENV)  ## style (ruff) and types (mypy)
 	@failed=0; for check in 'ruff check .' 'ruff format --check .' mypy; do \

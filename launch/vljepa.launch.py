@@ -12,6 +12,7 @@ from launch_ros.substitutions import FindPackageShare
 # An argument that is not given leaves the parameter as params_file has it.
 ARGUMENTS = {
     "image_topic": ("image", "camera topic (without /compressed)"),
+    "cameras": ("", "name:=topic of several cameras, with commas between; default: image_topic"),
     "image_transport": ("", "raw or compressed; default: as in params_file"),
     "namespace": ("", "namespace of the nodes"),
     "model": ("", "shipped model or folder of a checkpoint; default: as in params_file"),
@@ -47,9 +48,13 @@ def _nodes(context: LaunchContext) -> list[Node]:
     }
     together = _truth("composed", given["composed"])
     executables = ["pipeline"] if together else ["embedder", "gate", "decoder", "vqa"]
-    overrides: dict[str, str | bool] = {
+    overrides: dict[str, str | bool | list[str]] = {
         name: given[name] for name in ("model", "image_transport", "device") if given[name]
     }
+    if given["cameras"]:
+        if not together:
+            raise ValueError("several cameras need composed:=true, which shares the weights")
+        overrides["cameras"] = [camera.strip() for camera in given["cameras"].split(",")]
     for name in ("use_sim_time", "build_only"):
         if given[name]:
             overrides[name] = _truth(name, given[name])

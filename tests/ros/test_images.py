@@ -10,13 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros import demo
 from vljepa_ros.errors import InputError
 from vljepa_ros.nodes import images
+from vljepa_ros.nodes.conversions import to_header
 from vljepa_ros.nodes.images import to_rgb
-from vljepa_ros.runtime import Engine
+from vljepa_ros.nodes.serialized import read_image
+from vljepa_ros.runtime import Engine, to_input_size
 
 WIDTH, HEIGHT = 320, 240
 
@@ -156,6 +159,50 @@ def test_rows_may_be_padded(last_row_padded: bool, scene: Callable[..., np.ndarr
     rows[:, : 3 * WIDTH] = rgb.reshape(HEIGHT, -1)
     data = rows.reshape(-1) if last_row_padded else rows.reshape(-1)[:-40]
     np.testing.assert_array_equal(to_rgb(message("rgb8", data, 3 * WIDTH + 40)), rgb)
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("padding", [0, 40])
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "jpeg", "yuyv"])
+def test_resizing_first_changes_little(encoding: str, padding: int, photo: np.ndarray) -> None:
+    grey = encoding == "mono8"
+    sent = message("mono8", photo[..., 0], WIDTH) if grey else encode(photo, encoding)
+    if encoding != "jpeg":
+        rows = np.frombuffer(sent.data, np.uint8).reshape(HEIGHT, -1)
+        padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+        sent = message(encoding, padded, padded.shape[1])
+    got, expected = to_rgb(sent, 96), to_input_size(to_rgb(sent), 96)
+    assert got.shape == expected.shape
+    assert np.abs(got.astype(int) - expected).mean() < 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080), (1279, 719), (160, 120)])
+def test_a_picture_of_any_size_means_what_it_means_to_the_engine(
+    width: int, height: int, embed: Callable[..., np.ndarray], photo: np.ndarray
+) -> None:
+    large = cv2.resize(photo, (width, height), interpolation=cv2.INTER_CUBIC)
+    sent = Image(encoding="bgr8", width=width, height=height, step=3 * width)
+    sent.data = array("B", np.ascontiguousarray(large[..., ::-1]).tobytes())
+    assert embed(to_rgb(sent, 224)) @ embed(large) > 0.995
+
+
+def test_pixels_are_read_where_they_lie(photo: np.ndarray) -> None:
+    sent = encode(photo, "rgb8")
+    sent.header.stamp.sec, sent.header.frame_id = 7, "camera_optical"
+    data = serialize_message(sent)
+    read = read_image(data, "sensor_msgs/msg/Image")
+    assert to_header(read.header) == sent.header
+    for field in ("height", "width", "encoding", "is_bigendian", "step"):
+        assert getattr(read, field) == getattr(sent, field)
+    np.testing.assert_array_equal(to_rgb(read), photo)
+    assert np.shares_memory(to_rgb(read), np.frombuffer(data, np.uint8))
+
+
+def test_compressed_images_are_read_too(photo: np.ndarray) -> None:
+    sent = encode(photo, "png")
+    read = read_image(serialize_message(sent), "sensor_msgs/msg/CompressedImage")
+    assert read.format == "png"
+    np.testing.assert_array_equal(to_rgb(read), photo)
 
 
 def nothing() -> np.ndarray:

@@ -16,6 +16,7 @@ pytest.importorskip("vljepa_ros.msg", reason="the package is not built")
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
 ARGUMENTS = {
     "image_topic",
+    "cameras",
     "image_transport",
     "namespace",
     "params_file",

@@ -14,9 +14,13 @@ from sensor_msgs.msg import CompressedImage
 from vljepa_ros.msg import Description, ModelInfo, SemanticEmbedding, SemanticShift
 from vljepa_ros.srv import Ask
 
+from vljepa_ros.nodes.images import to_rgb
+from vljepa_ros.runtime import Engine
+
 NODES = ("embedder", "gate", "decoder", "vqa")
 PERIOD = 0.25  # s between the stamps of two images
 SCENE_LENGTH = 12  # images
+DARK = np.full((240, 320, 3), 5, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +50,9 @@ def jpeg(rgb: np.ndarray, index: int) -> CompressedImage:
 @pytest.fixture(scope="module")
 def played(pipeline: Any, scene: Callable[..., np.ndarray]) -> Any:
     """The same after a scene of a ball and a box, and then darkness."""
-    lit, dark = scene(), np.full((240, 320, 3), 5, np.uint8)
+    lit = scene()
     for index in range(2 * SCENE_LENGTH):
-        message = jpeg(lit if index < SCENE_LENGTH else dark, index)
+        message = jpeg(lit if index < SCENE_LENGTH else DARK, index)
         pipeline.publish("front/image/compressed", message)
         pipeline.until(
             lambda message=message: any(
@@ -94,6 +98,25 @@ def test_questions_are_answered_beside_the_stream(played: Any) -> None:
     assert answer.success, answer.message
     assert answer.answer in ("yes", "no")
     assert answer.header == played.embeddings[-1].header
+
+
+def test_a_question_uses_what_the_embedder_has_encoded(played: Any, model: str) -> None:
+    def counts() -> tuple[int, int]:
+        return tuple(played.counted("vqa", c) for c in ("questions answered", "frames encoded"))
+
+    asked = {"question": "Is it dark?", "candidates": ["yes", "no"]}
+    answer = played.call("ask", Ask, **asked)
+    assert answer.success, answer.message
+    answered = played.until(lambda: counts()[0] and counts(), "the question in the counts")
+    assert answered[1] == 0, "all frames of its window had been encoded"
+    assert answer.header == played.embeddings[-1].header
+    start, end = answer.window_start, answer.header.stamp
+    assert (end.sec - start.sec) + (end.nanosec - start.nanosec) / 1e9 == pytest.approx(1.5)
+    engine = Engine.load(model)
+    tokens = engine.encode_frames([to_rgb(jpeg(DARK, 0))])
+    (embedding,) = engine.predict(list(tokens), [asked["question"]])
+    expected = engine.rank(embedding, asked["candidates"]).scores
+    np.testing.assert_allclose(answer.scores, expected, atol=1e-3)
 
 
 def test_all_nodes_report_to_diagnostics(played: Any) -> None:

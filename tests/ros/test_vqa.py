@@ -122,3 +122,42 @@ def test_an_inactive_node_says_so(filled: Any) -> None:
     assert filled.change("vqa", "activate")
     # Images from before are forgotten.
     assert "no image" in filled.call("ask", Ask, question="What is there?").message
+
+
+@pytest.fixture
+def long_question(
+    vqa: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]
+) -> Callable[[str], Any]:
+    """Asks a question that takes long, by its many candidates; returns the future answer."""
+    vqa.publish("image", image(scene(), 30))
+    vqa.until(lambda: vqa.call("ask", Ask, question="?", candidates=["yes"]).success, "an image")
+    client = vqa.node.create_client(Ask, "ask")
+    vqa.until(client.service_is_ready, "ask")
+
+    def ask(word: str) -> Any:
+        candidates = [f"{word} {number}" for number in range(400)]
+        return client.call_async(Ask.Request(question="Which?", candidates=candidates))
+
+    return ask
+
+
+def test_other_services_answer_while_a_question_is_answered(
+    vqa: Any, long_question: Callable[[str], Any]
+) -> None:
+    answer = long_question("thing")
+    assert vqa.state("vqa") == "active"
+    assert vqa.set("vqa", min_confidence=0.4).successful
+    assert not answer.done(), "it was to take longer than two other services together"
+    vqa.until(answer.done, "the answer")
+    assert answer.result().success and len(answer.result().scores) == 400
+
+
+def test_a_node_may_be_cleaned_up_while_it_answers(
+    vqa: Any, long_question: Callable[[str], Any]
+) -> None:
+    answer = long_question("object")
+    assert vqa.change("vqa", "deactivate") and vqa.change("vqa", "cleanup")
+    vqa.until(answer.done, "the answer, or why there is none")
+    assert answer.result().success or "not active" in answer.result().message
+    assert vqa.change("vqa", "configure") and vqa.change("vqa", "activate")
+    assert vqa.call("embed_text", EmbedText, text="a red ball").success

@@ -6,9 +6,9 @@ from typing import Any
 
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
@@ -82,7 +82,7 @@ class PipelineClient:
             callback = self._hearing(topic, kind, handlers[topic])
             node.create_subscription(kind, topic, callback, qos, raw=True)
         self._ask: Any = node.create_client(Ask, "ask")
-        self._parameters = AsyncParameterClient(node, "gate")
+        self._parameters: Any = node.create_client(GetParameters, "gate/get_parameters")
         self._settings: Future[Any] | None = None
         self._state_clients: dict[str, Any] = {
             name: node.create_client(GetState, f"{name}/get_state") for name in _NODES
@@ -91,8 +91,9 @@ class PipelineClient:
 
     def ready(self) -> bool:
         """Say whether all parts of the pipeline are up; call it until they are."""
-        if self._settings is None and self._parameters.services_are_ready():
-            self._settings = self._parameters.get_parameters(list(_GATE_SETTINGS))
+        if self._settings is None and self._parameters.service_is_ready():
+            request = GetParameters.Request(names=list(_GATE_SETTINGS))
+            self._settings = self._parameters.call_async(request)
         if self._gate is None and self._settings is not None and self._settings.done():
             reply: Any = self._settings.result()
             values = map(parameter_value_to_python, reply.values)

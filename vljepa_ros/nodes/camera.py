@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,13 +11,16 @@ from rclpy.clock import Clock, ClockType
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
+from vljepa_ros.errors import InputError
 from vljepa_ros.nodes.lifecycle import ManagedNode
-from vljepa_ros.nodes.parameters import choice, declare
+from vljepa_ros.nodes.parameters import choice, declare, declare_texts, texts
 from vljepa_ros.nodes.qos import newest_only
+from vljepa_ros.nodes.serialized import read_image
 from vljepa_ros.nodes.transport import remedy
 
 _CHECK_PERIOD = 0.5  # s
 _REPORT_PERIOD = 10.0  # s between two logs of the same silence
+_NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a part of a topic's name
 _TRANSPORTS = ("raw", "compressed")
 _RELIABILITY = {
     "auto": None,
@@ -35,24 +39,54 @@ def declare_camera(node: ManagedNode) -> None:
     declare(node, "silence_timeout", 5.0, timeout, span=(0.1, 3600.0), read_only=True)
 
 
+def declare_cameras(node: ManagedNode) -> None:
+    """Declare the parameter that names several cameras."""
+    description = "name:=topic of each camera; none: the one of the topic image"
+    declare_texts(node, "cameras", [], description, read_only=True)
+
+
+def camera_topics(node: ManagedNode) -> dict[str, str]:
+    """Topic of each camera by name; "image" by the name "" where the parameter names none.
+
+    Raises:
+        InputError: the parameter is no list of name:=topic, or two cameras have one name or topic.
+    """
+    topics: dict[str, str] = {}
+    for text in texts(node.get_parameter("cameras")):
+        name, _, topic = (part.strip() for part in text.partition(":="))
+        if not _NAME.fullmatch(name) or not topic:
+            raise InputError(
+                f"cameras must be a list of name:=topic, for example "
+                f"['front:=/front/image_raw'], not {text!r}"
+            )
+        if name in topics or topic in topics.values():
+            raise InputError(f"two cameras have the name or the topic of {text!r}; change one")
+        topics[name] = topic
+    return topics or {"": "image"}
+
+
 class Camera:
-    """Subscribes to `image` with the publisher's reliability; the newest image wins.
+    """Subscribes to images with the publisher's reliability; the newest image wins.
 
     Args:
         node: with the parameters of `declare_camera`.
-        receive: is called with each message; must return at once.
+        receive: is called with each message, as `read_image` gives it; must return at once.
+        topic: of the raw images; compressed ones come on <topic>/compressed.
 
     Raises:
         InputError: a parameter has a value that is not among those allowed.
     """
 
-    def __init__(self, node: ManagedNode, receive: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: ManagedNode, receive: Callable[[Any], None], topic: str = "image"
+    ) -> None:
         compressed = choice(node, "image_transport", _TRANSPORTS) == "compressed"
         self._forced = _RELIABILITY[choice(node, "image_reliability", tuple(_RELIABILITY))]
         self._timeout = node.get_parameter("silence_timeout").value
         # Resolved first, so that remapping `image` moves the compressed topic as well.
-        self._topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        self.topic = node.resolve_topic_name(topic) + ("/compressed" if compressed else "")
         self._type = CompressedImage if compressed else Image
+        self._type_name = f"sensor_msgs/msg/{self._type.__name__}"
         self._node = node
         self._receive = receive
         self._group = MutuallyExclusiveCallbackGroup()
@@ -75,28 +109,31 @@ class Camera:
             self._node.dispose(self._node.destroy_timer, self._timer)
             self._node.dispose(self._node.destroy_subscription, self._subscription)
         self._is_open = False
+        self._node.diagnostics.warn("", self.topic)
 
     def _subscribe(self) -> Any:
         how = self._reliability.name.lower()
-        self._node.get_logger().info(f"{self._topic} is received {how}")
+        self._node.get_logger().info(f"{self.topic} is received {how}")
         return self._node.create_subscription(
             self._type,
-            self._topic,
+            self.topic,
             self._on_image,
             newest_only(self._reliability),
             callback_group=self._group,
+            raw=True,
         )
 
-    def _on_image(self, message: Any) -> None:
+    def _on_image(self, data: bytes) -> None:
         if self._is_open:
             self._received = True
-            self._receive(message)
+            with self._node.surviving("image"):
+                self._receive(read_image(data, self._type_name))
 
     def _best_reliability(self) -> ReliabilityPolicy:
         """Have what is lost sent again where all publishers can; hear best-effort ones too."""
         if self._forced is not None:
             return self._forced
-        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
         reliable = ReliabilityPolicy.RELIABLE
         if publishers and all(p.qos_profile.reliability == reliable for p in publishers):
             return reliable
@@ -105,12 +142,14 @@ class Camera:
     def _check(self) -> None:
         if not self._is_open:
             return
-        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
         if publishers:
             self._follow()
         if self._received or not publishers:
             self._received, self._silent, self._reported = False, 0.0, 0.0
-            self._node.diagnostics.warn("" if publishers else f"no publisher on {self._topic}")
+            self._node.diagnostics.warn(
+                "" if publishers else f"no publisher on {self.topic}", self.topic
+            )
             return
         self._silent += _CHECK_PERIOD
         if self._silent >= self._timeout:
@@ -127,21 +166,20 @@ class Camera:
 
     def _report(self, publishers: list[Any]) -> None:
         message = (
-            f"{self._topic} has a publisher, but no image has come for {self._silent:.0f} s: "
+            f"{self.topic} has a publisher, but no image has come for {self._silent:.0f} s: "
             f"{self._cause(publishers)}"
         )
-        self._node.diagnostics.warn(message)
+        self._node.diagnostics.warn(message, self.topic)
         if not self._reported or self._silent - self._reported >= _REPORT_PERIOD:
             self._reported = self._silent
             self._node.get_logger().warning(message)
 
     def _cause(self, publishers: list[Any]) -> str:
         types = sorted({p.topic_type for p in publishers})
-        expected = f"sensor_msgs/msg/{self._type.__name__}"
-        if expected not in types:
+        if self._type_name not in types:
             return (
-                f"it carries {types} and not {expected}; set image_transport or remap image "
-                "to the right topic"
+                f"it carries {types} and not {self._type_name}; set image_transport or remap "
+                "image to the right topic"
             )
         offered = {p.qos_profile.reliability for p in publishers}
         reliable = ReliabilityPolicy.RELIABLE

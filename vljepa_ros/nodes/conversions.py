@@ -27,9 +27,20 @@ def to_time(nanoseconds: int) -> Time:
     return Time(sec=nanoseconds // _SECOND, nanosec=nanoseconds % _SECOND)
 
 
+def to_header(header: Any) -> Header:
+    """Header of a message that `read_image` has read."""
+    stamp = Time(sec=int(header.stamp.sec), nanosec=int(header.stamp.nanosec))
+    return Header(stamp=stamp, frame_id=header.frame_id)
+
+
 def to_floats(values: NDArray[Any]) -> array[float]:
     """A float32[] field; the array module is what rclpy copies fastest."""
     return array("f", np.ascontiguousarray(values, dtype=np.float32).tobytes())
+
+
+def to_vector(values: array[float]) -> NDArray[np.float32]:
+    """(D,) view of a float32[] field."""
+    return np.asarray(values, dtype=np.float32)
 
 
 def to_model_info(info: EngineInfo) -> ModelInfo:

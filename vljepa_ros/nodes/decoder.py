@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-
-import numpy as np
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
-from vljepa_ros.nodes.conversions import to_description
+from vljepa_ros.nodes.conversions import to_description, to_vector
+from vljepa_ros.nodes.lazy import LazySubscription
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.nodes.qos import RESULTS
@@ -17,29 +18,36 @@ from vljepa_ros.nodes.qos import RESULTS
 class Decoder(ModelNode):
     """Says what each segment means.
 
-    Subscribes: `shift` (SemanticShift).
+    Subscribes: `shift` (SemanticShift), while somebody hears `description`.
     Publishes: `description` (Description), and as `ModelNode`.
     Parameters: min_confidence (changeable while it runs), and those of `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True) -> None:
+    def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         super().__init__("decoder", announces)
         declare_min_confidence(self)
 
     def configure(self) -> None:
         super().configure()
         self._publisher = self.create_lifecycle_publisher(Description, "description", RESULTS)
-        self._subscription = self.create_subscription(
-            SemanticShift, "shift", self._receive, RESULTS
+        # Its own, so that a sentence holds up no other callback; each shift gets its turn.
+        self._thread = ThreadPoolExecutor(1, "decoder")
+        self._shifts = LazySubscription(
+            self, SemanticShift, "shift", self._receive, RESULTS, self._publisher
         )
 
     def cleanup(self) -> None:
         if self.engine is not None:
+            self._shifts.close()
+            self._thread.shutdown(cancel_futures=True)
             self.dispose(self.destroy_lifecycle_publisher, self._publisher)
-            self.dispose(self.destroy_subscription, self._subscription)
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:
+        self._thread.submit(self._decode, message)
+
+    def _decode(self, message: SemanticShift) -> None:
         if self.active:
             with self.surviving("shift"):
                 self._describe(message)
@@ -52,7 +60,7 @@ class Decoder(ModelNode):
                 f"it comes from the model {message.embedding.model_id!r} and this decoder is of "
                 f"{model_id!r}; give the embedder and the decoder the same model"
             )
-        data = np.array(message.embedding.data, dtype=np.float32)  # (D,)
+        data = to_vector(message.embedding.data)
         least = self.get_parameter("min_confidence").value
         (decoded,) = self.engine.decode(data[None], least)
         self._publisher.publish(to_description(message, decoded))
@@ -62,4 +70,4 @@ class Decoder(ModelNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Decoder], args)
+    run(lambda: [Decoder()], args)

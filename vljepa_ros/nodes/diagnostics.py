@@ -50,7 +50,7 @@ class Statistics:
 
 
 class Diagnostics:
-    """Publishes a node's statistics, and the warning that holds at the moment, if any.
+    """Publishes a node's statistics, and the warnings that hold at the moment, if any.
 
     Args:
         node: for the topic /diagnostics, which REP-107 fixes.
@@ -64,7 +64,7 @@ class Diagnostics:
         self._node = node
         self._statistics = statistics
         self._details = details
-        self._warning = ""
+        self._warnings: dict[str, str] = {}
         self._failure = ""
         self._bad_inputs = 0
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -72,9 +72,9 @@ class Diagnostics:
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(PERIOD, self._publish, clock=clock)
 
-    def warn(self, message: str) -> None:
-        """Set the warning that the status carries until it is replaced; "" for none."""
-        self._warning = message
+    def warn(self, message: str, about: str) -> None:
+        """Set the warning about something that the status carries until replaced; "" for none."""
+        self._warnings = {**self._warnings, about: message}
 
     def fail(self, message: str) -> None:
         """Set the error that the status carries until it is replaced; "" for none."""
@@ -83,7 +83,8 @@ class Diagnostics:
     def _publish(self) -> None:
         bad = sum(n for name, n in self._statistics.counts().items() if name.startswith("bad "))
         new, self._bad_inputs = bad - self._bad_inputs, bad
-        message = self._warning or (f"{new} bad inputs in the last second" if new else "")
+        warnings = "; ".join(filter(None, self._warnings.values()))
+        message = warnings or (f"{new} bad inputs in the last second" if new else "")
         level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
         status = DiagnosticStatus(
             level=DiagnosticStatus.ERROR if self._failure else level,

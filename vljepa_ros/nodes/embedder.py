@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rclpy.parameter import Parameter
-from std_msgs.msg import Header
 
 from vljepa_ros.msg import LabelScores, SemanticEmbedding
-from vljepa_ros.nodes.camera import Camera, declare_camera
-from vljepa_ros.nodes.conversions import to_embedding, to_label_scores, to_nanoseconds
+from vljepa_ros.nodes.camera import Camera, camera_topics, declare_camera, declare_cameras
+from vljepa_ros.nodes.conversions import (
+    to_embedding,
+    to_header,
+    to_label_scores,
+    to_nanoseconds,
+)
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode
 from vljepa_ros.nodes.parameters import declare, declare_texts, on_change, texts
 from vljepa_ros.nodes.qos import RESULTS
+from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.nodes.worker import Worker
 from vljepa_ros.runtime.engine import check_text
 from vljepa_ros.streaming import FrameWindow, RateLimit
@@ -34,17 +38,35 @@ class _Asked:
     label_query: str
 
 
-_CHANGEABLE = ("queries", "labels", "label_query", "max_rate_hz")
+@dataclass
+class _Stream:
+    """A camera, and what is published of it."""
+
+    camera: Camera
+    window: FrameWindow[Any]
+    embeddings: Any
+    labels: Any
+    limit: RateLimit
+    encoded: int = 0  # frames
+
+
+_Frame = tuple[_Stream, Any]  # with its message
+
+_CHANGEABLE = ("queries", "labels", "label_query", "max_rate_hz", "stride")
 
 
 class Embedder(ModelNode):
     """Publishes one embedding for each processed frame and standing query.
 
-    Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
+    A frame that nobody hears about is not even encoded; the window of one who comes later fills
+    within its length.
+
+    Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`), or the
+    topics of the cameras. Frames of several cameras that wait together are encoded together.
     Publishes: `embedding` (SemanticEmbedding), `labels` (LabelScores, when there are labels),
-    and as `ModelNode`.
-    Parameters: queries, labels, label_query, max_rate_hz (all changeable while it runs), and
-    those of `declare_camera` and `ModelNode`.
+    with cameras both of each, as `<name>/embedding` and `<name>/labels`; and as `ModelNode`.
+    Parameters: queries, labels, label_query, max_rate_hz, stride (all changeable while it runs),
+    and those of `declare_cameras`, `declare_camera` and `ModelNode`.
     """
 
     def __init__(self, announces: bool = True) -> None:
@@ -53,77 +75,128 @@ class Embedder(ModelNode):
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")
         declare(self, "max_rate_hz", 4.0, "frames processed a second; 0: all", span=(0.0, 1000.0))
+        stride = "predict at every such processed frame; the others only enter the window"
+        declare(self, "stride", 1, stride, span=(1, 1000))
+        declare_cameras(self)
         declare_camera(self)
         on_change(self, _CHANGEABLE, self._change)
-        self._worker: Worker[Any] | None = None
+        self._streams: dict[str, _Stream] = {}
+        self._worker: Worker[_Frame] | None = None
 
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_CHANGEABLE))})()
-        self._camera = Camera(self, self._receive)
+        cameras = {
+            name: Camera(self, partial(self._receive, name), topic)
+            for name, topic in camera_topics(self).items()
+        }
         super().configure()
-        assert self.engine is not None
-        info = self.engine.info
-        self._window: FrameWindow[Any] = FrameWindow(info.window_frames, info.window_period)
-        self._embeddings = self.create_lifecycle_publisher(SemanticEmbedding, "embedding", RESULTS)
-        self._labels = self.create_lifecycle_publisher(LabelScores, "labels", RESULTS)
+        self._streams = {name: self._make(name, camera) for name, camera in cameras.items()}
+        self._tokens = shared_tokens(self._loaded())
 
     def activate(self) -> None:
-        self._window.clear()
         self._worker = Worker(self._process, "embedder")
-        self._camera.open()
+        for stream in self._streams.values():
+            stream.window.clear()
+            stream.camera.open()
 
     def deactivate(self) -> None:
-        if self._worker is not None:
-            self._camera.close()
-            self._worker.stop()
+        if self._worker is None:
+            return
+        for stream in self._streams.values():
+            stream.camera.close()
+        self._worker.stop()
+        for stream in self._streams.values():
+            self._tokens.forget(stream.camera.topic)
         self._worker = None
 
     def cleanup(self) -> None:
-        if self.engine is not None:
-            self.dispose(self.destroy_lifecycle_publisher, self._embeddings)
-            self.dispose(self.destroy_lifecycle_publisher, self._labels)
+        for stream in self._streams.values():
+            self.dispose(self.destroy_lifecycle_publisher, stream.embeddings)
+            self.dispose(self.destroy_lifecycle_publisher, stream.labels)
+        self._streams = {}
         super().cleanup()
 
-    def _receive(self, message: Any) -> None:
+    def _loaded(self) -> Any:
+        assert self.engine is not None
+        return self.engine
+
+    def _make(self, name: str, camera: Camera) -> _Stream:
+        info, prefix = self._loaded().info, f"{name}/" if name else ""
+        return _Stream(
+            camera,
+            FrameWindow(info.window_frames, info.window_period),
+            self.create_lifecycle_publisher(SemanticEmbedding, f"{prefix}embedding", RESULTS),
+            self.create_lifecycle_publisher(LabelScores, f"{prefix}labels", RESULTS),
+            RateLimit(self._rate),
+        )
+
+    def _receive(self, name: str, message: Any) -> None:
         self.statistics.count("frames received")
-        worker = self._worker
-        if worker is None or not self._limit.accept(to_nanoseconds(message.header.stamp)):
+        worker, stream = self._worker, self._streams[name]
+        if worker is None or not stream.limit.accept(to_nanoseconds(message.header.stamp)):
             return
-        if not worker.offer(message):
+        if not worker.offer(name, (stream, message)):
             self.statistics.count("frames skipped")
 
-    def _process(self, message: Any) -> None:
-        """One frame, in the worker's thread."""
-        with self.surviving("image"):
-            started = time.perf_counter()
-            self._embed(message.header, to_rgb(message))
-            self.statistics.count("frames processed")
-            self.statistics.time("inference", time.perf_counter() - started)
-            age = self.get_clock().now().nanoseconds - to_nanoseconds(message.header.stamp)
-            self.statistics.time("age of processed frame", age / 1e9)
-
-    def _embed(self, header: Header, rgb: NDArray[np.uint8]) -> None:
-        assert self.engine is not None
-        engine, asked = self.engine, self._asked
-        tokens = engine.encode_frames([rgb])[0]  # (N, C)
-        if self._window.add(to_nanoseconds(header.stamp), tokens):
-            self.statistics.count("windows cleared")
-        window = self._window.sample()
-        queries = [*asked.queries, *([asked.label_query] if asked.labels else [])]
-        if not queries:
+    def _process(self, frames: list[_Frame]) -> None:
+        """One frame of each camera that has one, in the worker's thread."""
+        started, engine = time.perf_counter(), self._loaded()
+        pictures, ready = [], []
+        for stream, message in frames:
+            if not self._heard(stream):
+                self.statistics.count("frames unheard")
+                continue
+            with self.surviving("image"):
+                pictures.append(to_rgb(message, engine.info.input_width))
+                ready.append((stream, message))
+        if not ready:
             return
+        with self.surviving("image"):
+            for frame, tokens in zip(ready, engine.encode_frames(pictures), strict=True):
+                self._embed(*frame, tokens)
+                self._note(frame[1], started)
+
+    def _note(self, message: Any, started: float) -> None:
+        self.statistics.count("frames processed")
+        self.statistics.time("inference", time.perf_counter() - started)
+        age = self.get_clock().now().nanoseconds - to_nanoseconds(message.header.stamp)
+        self.statistics.time("age of processed frame", age / 1e9)
+
+    def _heard(self, stream: _Stream) -> _Asked | None:
+        """What is asked, as far as somebody hears the answers."""
+        asked = self._asked
+        queries = asked.queries if stream.embeddings.get_subscription_count() else ()
+        labels = asked.labels if stream.labels.get_subscription_count() else ()
+        return replace(asked, queries=queries, labels=labels) if queries or labels else None
+
+    def _embed(self, stream: _Stream, message: Any, tokens: Any) -> None:
+        """Put tokens (N, C) into the window; every stride-th time, ask the window."""
+        stamp, topic = to_nanoseconds(message.header.stamp), stream.camera.topic
+        if stream.window.add(stamp, tokens):
+            self.statistics.count("windows cleared")
+            self._tokens.forget(topic)
+        self._tokens.add(topic, stamp, tokens)
+        asked = self._heard(stream)
+        due = stream.encoded % self._stride == 0
+        stream.encoded += 1
+        if asked is not None and due:
+            self._predict(stream, message, asked)
+
+    def _predict(self, stream: _Stream, message: Any, asked: _Asked) -> None:
+        engine, header, window = self._loaded(), to_header(message.header), stream.window.sample()
+        queries: Sequence[str] = (*asked.queries, *([asked.label_query] if asked.labels else []))
         rows = engine.predict([item for _, item in window], queries)  # (Q, D)
         if not self.active:
             return
         start, model_id = window[0][0], engine.info.model_id
         for query, row in zip(asked.queries, rows, strict=False):
-            self._embeddings.publish(
+            stream.embeddings.publish(
                 to_embedding(header, start, len(window), model_id, query, row)
             )
             self.statistics.count("embeddings")
         if asked.labels:
             ranking = engine.rank(rows[-1], asked.labels)
-            self._labels.publish(
+            stream.labels.publish(
                 to_label_scores(header, asked.label_query, asked.labels, ranking, model_id)
             )
 
@@ -132,15 +205,14 @@ class Embedder(ModelNode):
         for text in (*queries, *labels):
             check_text(text, "query or label")
         asked = _Asked(queries, labels, check_text(wanted["label_query"].value, "label_query"))
-        limit = RateLimit(wanted["max_rate_hz"].value)
+        return partial(self._apply, asked, wanted["max_rate_hz"].value, wanted["stride"].value)
 
-        def apply() -> None:
-            self._asked = asked
-            self._limit = limit
-
-        return apply
+    def _apply(self, asked: _Asked, rate: float, stride: int) -> None:
+        self._asked, self._rate, self._stride = asked, rate, stride
+        for stream in self._streams.values():
+            stream.limit = RateLimit(rate)
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Embedder], args)
+    run(lambda: [Embedder()], args)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger as TriggerService
 
 from vljepa_ros.msg import SemanticEmbedding, SemanticShift
-from vljepa_ros.nodes.conversions import to_nanoseconds, to_shift
+from vljepa_ros.nodes.conversions import to_nanoseconds, to_shift, to_vector
+from vljepa_ros.nodes.lazy import LazySubscription
 from vljepa_ros.nodes.lifecycle import ManagedNode, run
 from vljepa_ros.nodes.parameters import declare, on_change
 from vljepa_ros.nodes.qos import RESULTS
@@ -21,13 +21,14 @@ _SETTINGS = tuple(GateConfig.__dataclass_fields__)
 class Gate(ManagedNode):
     """Publishes a shift when the meaning of a query's embeddings changes.
 
-    Subscribes: `embedding` (SemanticEmbedding).
+    Subscribes: `embedding` (SemanticEmbedding), while somebody hears `shift`.
     Publishes: `shift` (SemanticShift).
     Services: `request_shift` (std_srvs/Trigger) sends the running segments now.
     Parameters: below, all changeable while it runs, and those of `ManagedNode`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         super().__init__("gate")
         default = GateConfig()
         declare(
@@ -73,8 +74,8 @@ class Gate(ManagedNode):
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_SETTINGS))})()
         self._publisher = self.create_lifecycle_publisher(SemanticShift, "shift", RESULTS)
-        self._subscription = self.create_subscription(
-            SemanticEmbedding, "embedding", self._receive, RESULTS
+        self._embeddings = LazySubscription(
+            self, SemanticEmbedding, "embedding", self._receive, RESULTS, self._publisher
         )
         self._service = self.create_service(TriggerService, "request_shift", self._request)
 
@@ -83,8 +84,8 @@ class Gate(ManagedNode):
         self._newest.clear()
 
     def cleanup(self) -> None:
+        self._embeddings.close()
         self.dispose(self.destroy_lifecycle_publisher, self._publisher)
-        self.dispose(self.destroy_subscription, self._subscription)
         self.dispose(self.destroy_service, self._service)
 
     def details(self) -> Mapping[str, str]:
@@ -103,7 +104,7 @@ class Gate(ManagedNode):
             del self._gates[message.query], self._newest[message.query]
         gate = self._gates.get(message.query) or ChangeGate(self._config)
         stamp = to_nanoseconds(message.header.stamp)
-        shift = gate.update(stamp, np.array(message.data, dtype=np.float32))
+        shift = gate.update(stamp, to_vector(message.data))
         self._gates[message.query], self._newest[message.query] = gate, message
         if shift is not None:
             self._publish(shift, message)
@@ -137,4 +138,4 @@ class Gate(ManagedNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Gate], args)
+    run(lambda: [Gate()], args)

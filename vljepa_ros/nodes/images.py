@@ -1,6 +1,7 @@
 """Image messages of any common encoding to RGB arrays.
 
-cv_bridge does what it can where it is installed and imports; rosbags-image does the rest.
+OpenCV reads 8-bit colours and greys where they lie. cv_bridge does what it can of the others where
+it is installed and imports; rosbags-image does the rest.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.runtime import to_input_size
 
 
 def _load_bridge() -> Any:
@@ -49,28 +50,101 @@ _BYTES = {
 _PLANAR = ("nv12", "nv21")  # rows of colour follow the rows of luminance
 # OpenCV's generic formats carry no colour order; drivers that use them mean these.
 _GENERIC = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
+# Whole bytes a channel: what makes RGB of a pixel, None where it is.
+_TO_RGB = {
+    "mono8": cv2.COLOR_GRAY2RGB,
+    "rgb8": None,
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+}
 _BRIDGE_LACKS = {*_PLANAR, "uyvy", "yuyv", "mono16"}
 
 
-def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    """Decode an image message.
+def to_rgb(message: Any, size: int | None = None) -> NDArray[np.uint8]:
+    """Decode an image.
+
+    Args:
+        message: Image or CompressedImage, or what `read_image` makes of one.
+        size: side of the square that it is resized to, in pixels; None leaves it as it is.
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (H, W, 3) or (size, size, 3) uint8 RGB; a view on the message where nothing is to be done.
 
     Raises:
         InputError: an unknown encoding, missing bytes, no pixels, or damaged compression.
     """
-    return _compressed(message) if hasattr(message, "format") else _raw(message)
+    order: int | None = cv2.COLOR_BGR2RGB
+    if hasattr(message, "format"):
+        pixels = _decompress(message)
+    else:
+        _check(message)
+        encoding = _GENERIC.get(message.encoding, message.encoding)
+        if encoding in _TO_RGB:
+            pixels, order = _view(message), _TO_RGB[encoding]
+        else:
+            pixels, order = _convert(message, encoding), None
+    # The order of three channels does not matter to resizing, and costs less to change in a small
+    # picture; a fourth channel costs more to resize than to leave out, and grey is not resized.
+    if size is not None and pixels.ndim == 3 and pixels.shape[2] == 3:
+        pixels = to_input_size(_halve(pixels, size), size)
+    rgb = pixels if order is None else cv2.cvtColor(pixels, order)
+    return rgb if size is None else to_input_size(_halve(rgb, size), size)
 
 
-def _raw(message: Image) -> NDArray[np.uint8]:
+def _halve(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Halve a picture as long as both sides stay at least `size`.
+
+    For averages over two by two pixels OpenCV has instructions of the processor; over other areas
+    it takes many times as long. What remains to be done is then small, and so is the difference.
+    """
+    height, width = pixels.shape[:2]
+    while min(height, width) >= 2 * size and height % 2 == width % 2 == 0:
+        height, width = height // 2, width // 2
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return pixels
+
+
+def _check(message: Any) -> None:
+    """Refuse what does not hold the picture that it says it does."""
+    width, height, encoding = message.width, message.height, message.encoding
+    if not width or not height:
+        raise InputError(f"the image has no pixels ({width}x{height}); check the camera driver")
+    if encoding not in _BYTES:
+        raise InputError(
+            f"the encoding {encoding!r} is not a colour or grey image; "
+            f"use a topic with one of {sorted(_BYTES)}"
+        )
+    rows, row, step = _layout(message)
+    # The last row may lack its padding.
+    if step < row or len(message.data) < step * (rows - 1) + row:
+        raise InputError(
+            f"the image is truncated: {width}x{height} {encoding} with step {step} needs "
+            f"{max(step, row) * rows} bytes, it has {len(message.data)}; check the camera driver"
+        )
+
+
+def _layout(message: Any) -> tuple[int, int, int]:
+    """Rows of bytes, bytes of a row, and bytes from one row to the next."""
+    planar = message.encoding in _PLANAR
+    row = message.width * _BYTES[message.encoding]
+    return message.height * 3 // 2 if planar else message.height, row, message.step or row
+
+
+def _view(message: Any) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, C) on the bytes of the message, over the padding that `step` may add."""
+    channels, (_, _, step) = _BYTES[message.encoding], _layout(message)
+    shape, strides = (message.height, message.width, channels), (step, channels, 1)
+    pixels: NDArray[np.uint8] = np.ndarray(shape, np.uint8, message.data, strides=strides)
+    return pixels[..., 0] if channels == 1 else pixels
+
+
+def _convert(message: Any, encoding: str) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB by one of the libraries."""
     pixels = _unpadded(message)
-    encoding = _GENERIC.get(message.encoding, message.encoding)
-    rows = pixels.shape[0]
     packed: Any = SimpleNamespace(
         encoding=encoding,
-        height=rows,
+        height=pixels.shape[0],
         width=message.width,
         step=pixels.shape[1],
         is_bigendian=message.is_bigendian,
@@ -92,34 +166,15 @@ def _raw(message: Image) -> NDArray[np.uint8]:
         ) from error
 
 
-def _unpadded(message: Image) -> NDArray[np.uint8]:
-    """(rows, bytes of a row) without the padding that `step` may add."""
-    width, height, encoding = message.width, message.height, message.encoding
-    if not width or not height:
-        raise InputError(f"the image has no pixels ({width}x{height}); check the camera driver")
-    if encoding not in _BYTES:
-        raise InputError(
-            f"the encoding {encoding!r} is not a colour or grey image; "
-            f"use a topic with one of {sorted(_BYTES)}"
-        )
-    rows = height * 3 // 2 if encoding in _PLANAR else height
-    row = width * _BYTES[encoding]
-    step = message.step or row
+def _unpadded(message: Any) -> NDArray[np.uint8]:
+    """(rows, bytes of a row) without padding, which the libraries do not take."""
+    rows, row, step = _layout(message)
     data = np.frombuffer(message.data, dtype=np.uint8)
-    # The last row may lack its padding.
-    if step < row or data.size < step * (rows - 1) + row:
-        raise InputError(
-            f"the image is truncated: {width}x{height} {encoding} with step {step} needs "
-            f"{max(step, row) * rows} bytes, it has {data.size}; check the camera driver"
-        )
-    if step == row:
-        return data[: rows * row].reshape(rows, row)
-    whole = np.zeros(rows * step, dtype=np.uint8)
-    whole[: min(data.size, whole.size)] = data[: whole.size]
-    return np.ascontiguousarray(whole.reshape(rows, step)[:, :row])
+    return np.ascontiguousarray(np.ndarray((rows, row), np.uint8, data, strides=(step, 1)))
 
 
-def _compressed(message: CompressedImage) -> NDArray[np.uint8]:
+def _decompress(message: Any) -> NDArray[np.uint8]:
+    """(H, W, 3) BGR."""
     data = np.frombuffer(message.data, dtype=np.uint8)
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
@@ -127,4 +182,4 @@ def _compressed(message: CompressedImage) -> NDArray[np.uint8]:
             f"the compressed image ({message.format!r}, {data.size} bytes) cannot be decoded; "
             "it must be a whole JPEG or PNG"
         )
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return np.asarray(bgr, dtype=np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from vljepa_ros.errors import InputError, VljepaError
@@ -31,11 +31,15 @@ class ManagedNode(LifecycleNode):
     Publishes: `/diagnostics` (diagnostic_msgs/DiagnosticArray, once a second).
     Parameters: autostart (bool, true), configure and activate at start.
 
-    A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`.
+    A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`. It may set
+    `arguments` before it comes here: ROS arguments for this node alone, which go before those of
+    the process.
     """
 
+    arguments: Sequence[str] = ()
+
     def __init__(self, name: str) -> None:
-        super().__init__(name)
+        super().__init__(name, cli_args=list(self.arguments) or None)
         declare(self, "autostart", True, "configure and activate at start", read_only=True)
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)
@@ -133,7 +137,6 @@ class ManagedNode(LifecycleNode):
         """Lifecycle transition."""
         self.active = False
         self.deactivate()
-        self.diagnostics.warn("")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -162,21 +165,22 @@ class ManagedNode(LifecycleNode):
         return True
 
 
-def run(makers: Sequence[Callable[[], ManagedNode]], args: list[str] | None) -> None:
+def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> None:
     """Run nodes in this process until SIGINT or SIGTERM, then exit with code 0.
 
-    Parameters that cannot even be declared (a text for a number) end it with code 1.
+    Parameters without which nodes cannot be made (a text for a number) end it with code 1.
     """
     receive_large_images()
     rclpy.init(args=args)
     nodes: list[ManagedNode] = []
-    # Enough that a question, an image and a transition of one process do not wait for each other.
-    executor = MultiThreadedExecutor(num_threads=4)
+    # It costs a third of what MultiThreadedExecutor does (benchmarks/executors.py), so no callback
+    # may last: what does, goes to a thread of its own.
+    executor = SingleThreadedExecutor()
     code = 0
     try:
-        for make in makers:
-            nodes.append(make())
-            executor.add_node(nodes[-1])
+        for node in make():
+            nodes.append(node)
+            executor.add_node(node)
         for node in nodes:
             node.start()
         while rclpy.ok():
@@ -189,7 +193,7 @@ def run(makers: Sequence[Callable[[], ManagedNode]], args: list[str] | None) -> 
         # rclpy's RCLError: a signal may shut it down in the middle of anything.
         if rclpy.ok():
             raise
-    except ParameterException as error:
+    except (ParameterException, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
     finally:

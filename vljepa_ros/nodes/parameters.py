@@ -35,13 +35,17 @@ def declare(
     node.declare_parameter(name, default, descriptor)
 
 
-def declare_texts(node: Node, name: str, default: list[str], description: str) -> None:
+def declare_texts(
+    node: Node, name: str, default: list[str], description: str, *, read_only: bool = False
+) -> None:
     """Declare a list of texts.
 
     An empty list in a YAML file has no type, so that rclpy would refuse it for a list of texts;
     `texts` checks the type instead.
     """
-    descriptor = ParameterDescriptor(name=name, description=description, dynamic_typing=True)
+    descriptor = ParameterDescriptor(
+        name=name, description=description, dynamic_typing=True, read_only=read_only
+    )
     # rclpy takes [] for a list of bytes; [""] is a list of texts, and empty texts do not count.
     node.declare_parameter(name, default or [""], descriptor)
 

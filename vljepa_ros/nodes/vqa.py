@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.service import Service
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.nodes.background import Background
 from vljepa_ros.nodes.camera import Camera, declare_camera
-from vljepa_ros.nodes.conversions import to_floats, to_nanoseconds, to_time
+from vljepa_ros.nodes.conversions import to_floats, to_header, to_nanoseconds, to_time
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
+from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.engine import check_text
 from vljepa_ros.srv import Ask, EmbedText
@@ -21,12 +26,13 @@ from vljepa_ros.streaming import FrameWindow
 
 # Images are large: a window of 4 needs no more than a few a period to be sampled well.
 _KEPT_PER_PERIOD = 3
+_THREADS = 4  # that a text may be embedded while questions are answered
 
 _Response = TypeVar("_Response", Ask.Response, EmbedText.Response)
 
 
 class Vqa(ModelNode):
-    """Keeps the newest images and encodes them only when asked.
+    """Keeps the newest images; when asked, it encodes those that this process has not yet encoded.
 
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
     Publishes: as `ModelNode`.
@@ -35,7 +41,8 @@ class Vqa(ModelNode):
     `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True) -> None:
+    def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         super().__init__("vqa", announces)
         declare_camera(self)
         declare_min_confidence(self)
@@ -50,8 +57,8 @@ class Vqa(ModelNode):
         self._window: FrameWindow[Any] = FrameWindow(
             info.window_frames, info.window_period, info.window_period / _KEPT_PER_PERIOD
         )
-        # Of their own, so that a question never waits for an image.
-        group = ReentrantCallbackGroup()
+        self._background = Background(self, _THREADS)
+        group = ReentrantCallbackGroup()  # a question need not wait for the one before it
         self._ask_service = self.create_service(Ask, "ask", self._ask, callback_group=group)
         self._embed_service = self.create_service(
             EmbedText, "embed_text", self._embed_text, callback_group=group
@@ -69,16 +76,30 @@ class Vqa(ModelNode):
 
     def cleanup(self) -> None:
         if self.engine is not None:
-            self.dispose(self.destroy_service, self._ask_service)
-            self.dispose(self.destroy_service, self._embed_service)
+            services = self._ask_service, self._embed_service
+            self._background.close(partial(self._dispose_services, services))
         super().cleanup()
+
+    def _dispose_services(self, services: tuple[Service, ...]) -> None:
+        for service in services:
+            self.dispose(self.destroy_service, service)
 
     def _receive(self, message: Any) -> None:
         self.statistics.count("frames received")
         with self._window_lock:
-            self._window.add(to_nanoseconds(message.header.stamp), message)
+            backwards = self._window.add(to_nanoseconds(message.header.stamp), message)
+        if backwards and self._camera is not None and self.engine is not None:
+            shared_tokens(self.engine).forget(self._camera.topic)
 
-    def _ask(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
+    async def _ask(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
+        return await self._background.run(self._ask_in_thread, request, response)
+
+    async def _embed_text(
+        self, request: EmbedText.Request, response: EmbedText.Response
+    ) -> EmbedText.Response:
+        return await self._background.run(self._embed_in_thread, request, response)
+
+    def _ask_in_thread(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
         started = time.perf_counter()
         try:
             self._answer(request, response)
@@ -93,13 +114,8 @@ class Vqa(ModelNode):
         engine = self._ready()
         question = check_text(request.question, "question")
         candidates = [check_text(text, "candidate") for text in request.candidates]
-        with self._window_lock:
-            window = self._window.sample()
-        if not window:
-            topic = self.resolve_topic_name("image")
-            raise InputError(f"no image has come on {topic} yet; start the camera and ask again")
-        tokens = engine.encode_frames([to_rgb(message) for _, message in window])
-        (embedding,) = engine.predict(list(tokens), [question])
+        window, tokens = self._encode(engine)
+        (embedding,) = engine.predict([tokens[stamp] for stamp, _ in window], [question])
         if candidates:
             ranking = engine.rank(embedding, candidates)
             response.answer = candidates[ranking.best]
@@ -109,11 +125,32 @@ class Vqa(ModelNode):
             least = self.get_parameter("min_confidence").value
             (decoded,) = engine.decode(embedding[None], least)
             response.answer, response.confidence = decoded.text, decoded.confidence
-        response.header = window[-1][1].header
+        response.header = to_header(window[-1][1].header)
         response.window_start = to_time(window[0][0])
         response.model_id = engine.info.model_id
 
-    def _embed_text(
+    def _encode(self, engine: Engine) -> tuple[list[tuple[int, Any]], dict[int, Any]]:
+        """The newest image's window, oldest first, and the tokens of its frames, by stamp in ns.
+
+        Frames that this process has encoded already are taken before others.
+        """
+        assert self._camera is not None
+        topic, store = self._camera.topic, shared_tokens(engine)
+        tokens = store.get(topic)
+        with self._window_lock:
+            window = self._window.sample(preferred=tokens)
+        if not window:
+            raise InputError(f"no image has come on {topic} yet; start the camera and ask again")
+        missing = [(stamp, message) for stamp, message in window if stamp not in tokens]
+        if missing:
+            pictures = [to_rgb(message, engine.info.input_width) for _, message in missing]
+            for (stamp, _), made in zip(missing, engine.encode_frames(pictures), strict=True):
+                tokens[stamp] = made
+                store.add(topic, stamp, made)
+        self.statistics.count("frames encoded", len(missing))
+        return window, tokens
+
+    def _embed_in_thread(
         self, request: EmbedText.Request, response: EmbedText.Response
     ) -> EmbedText.Response:
         try:
@@ -143,4 +180,4 @@ class Vqa(ModelNode):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node."""
-    run([Vqa], args)
+    run(lambda: [Vqa()], args)

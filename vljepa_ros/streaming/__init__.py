@@ -2,6 +2,15 @@
 
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Shift, Trigger
 from vljepa_ros.streaming.rate import RateLimit
+from vljepa_ros.streaming.tokens import TokenStore
 from vljepa_ros.streaming.window import FrameWindow
 
-__all__ = ["ChangeGate", "FrameWindow", "GateConfig", "RateLimit", "Shift", "Trigger"]
+__all__ = [
+    "ChangeGate",
+    "FrameWindow",
+    "GateConfig",
+    "RateLimit",
+    "Shift",
+    "TokenStore",
+    "Trigger",
+]

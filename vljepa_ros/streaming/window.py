@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from vljepa_ros.errors import InputError
@@ -70,22 +71,32 @@ class FrameWindow(Generic[T]):
             self._stored.popleft()
         return backwards
 
-    def sample(self) -> list[tuple[int, T]]:
+    def sample(self, preferred: Mapping[int, T] | None = None) -> list[tuple[int, T]]:
         """Return the window of the newest frame as (stamp, item), oldest first.
 
-        Up to `frames` of them, each frame once, the newest last; empty before the first frame.
+        Args:
+            preferred: further frames, by stamp, that are taken where any of them stands for a
+                target, even if one of the window's own is nearer to it.
+
+        Returns:
+            Up to `frames` of them, each frame once, the newest of the window's own last; empty
+            before the first frame.
         """
         if not self._stored:
             return []
         newest = self._stored[-1][0]
         chosen = [self._stored[-1]]
-        candidates = list(self._stored)
+        sources = list((preferred or {}).items()), list(self._stored)
         for target in range(1, self._frames):
             wanted = newest - target * self._period
-            nearest = min(candidates, key=lambda frame: abs(frame[0] - wanted))
-            # Half a period is a tie between two targets: the frame serves one of them only.
-            if abs(nearest[0] - wanted) <= self._period // 2 and nearest[0] < chosen[-1][0]:
-                chosen.append(nearest)
+            for candidates in sources:
+                nearest = min(
+                    candidates, key=lambda frame: abs(frame[0] - wanted), default=chosen[-1]
+                )
+                # Half a period is a tie between two targets: the frame serves one of them only.
+                if abs(nearest[0] - wanted) <= self._period // 2 and nearest[0] < chosen[-1][0]:
+                    chosen.append(nearest)
+                    break
         return chosen[::-1]
 
     def clear(self) -> None:

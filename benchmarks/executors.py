@@ -1,0 +1,95 @@
+"""What rclpy's executors cost the pipeline, and how long its services take beside the frames.
+
+    . tools/env.sh && python benchmarks/executors.py
+
+The pipeline runs under each executor in turn: idle; with a camera of 1280x720 rgb8 at 30 Hz that
+nobody asks about; and embedding all frames that it can, while services are called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters
+from rclpy import executors
+from robot import Robot, cpu, report
+from vljepa_ros.msg import SemanticEmbedding
+from vljepa_ros.srv import EmbedText
+
+from vljepa_ros.nodes import lifecycle, pipeline
+
+KINDS = ("SingleThreadedExecutor", "MultiThreadedExecutor", "EventsExecutor")
+SERVICES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "embedder/get_parameters": (GetParameters, {"names": ["max_rate_hz"]}),
+    "embedder/get_state": (GetState, {}),
+    "embed_text": (EmbedText, {"text": "a red ball"}),
+}
+
+
+def is_here(kind: str) -> bool:
+    """Whether this rclpy has an executor: the last came with Kilted."""
+    return kind != "EventsExecutor" or find_spec("rclpy.experimental") is not None
+
+
+def executor(kind: str) -> Any:
+    """An executor by the name of its class."""
+    if kind == "MultiThreadedExecutor":
+        return executors.MultiThreadedExecutor(num_threads=4)
+    if kind == "SingleThreadedExecutor":
+        return executors.SingleThreadedExecutor()
+    from rclpy.experimental import EventsExecutor
+
+    return EventsExecutor()
+
+
+def measure(kind: str, seconds: float, calls: int) -> dict[str, Any]:
+    """One executor; CPU in % of a core, times in ms."""
+    row: dict[str, Any] = {"executor": kind}
+    with Robot(f"/executors_{os.getpid()}") as robot:
+        pid = robot.start([sys.executable, __file__, "--run", kind], max_rate_hz=0.0)
+        robot.wait_active("embedder", "gate", "decoder", "vqa")
+
+        def spend() -> float:
+            before = cpu(pid)
+            robot.wait(seconds)
+            return (cpu(pid) - before) / seconds * 100
+
+        row["idle_cpu"] = spend()
+        robot.camera()
+        robot.wait(2)
+        row["receiving_cpu"] = spend()
+        heard: list[Any] = []
+        robot.hear(SemanticEmbedding, "embedding", heard.append)
+        robot.until(lambda: len(heard) > 5, "embeddings")
+        for service, (request, fields) in SERVICES.items():
+            times = [robot.call(service, request, **fields)[1] * 1e3 for _ in range(calls)]
+            row[f"{service} p50"], row[f"{service} p95"] = np.percentile(times, (50, 95))
+    return row
+
+
+def main() -> None:
+    """Measure all executors that this rclpy has."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of CPU")
+    parser.add_argument("--calls", type=int, default=100, help="of each service")
+    parser.add_argument("--only", choices=KINDS, help="one executor, not all")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--run", choices=KINDS, help=argparse.SUPPRESS)
+    options, rest = parser.parse_known_args()
+    if options.run:
+        lifecycle.SingleThreadedExecutor = lambda: executor(options.run)
+        pipeline.main([sys.argv[0], *rest])
+    kinds = [options.only] if options.only else KINDS
+    rows = [measure(k, options.seconds, options.calls) for k in kinds if is_here(k)]
+    report("executors", rows, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Runs the benchmarks of the nodes one after the other; prints the table of docs/performance.md.
+
+    make bench
+
+Each row is a ratio within one run. --quick takes short streams, to see whether all works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from robot import FOLDER, machine
+
+# Arguments of each script in a quick run.
+SCRIPTS = {
+    "camera_to_embedding": ["--seconds", "5", "--frames", "30"],
+    "ros_overhead": ["--seconds", "4"],
+    "questions": ["--questions", "15"],
+    "cameras": ["--seconds", "5"],
+    "startup": ["--starts", "1"],
+    "memory": ["--frames", "2000"],
+    "watching": ["--minutes", "0.5"],
+    "executors": ["--seconds", "4", "--calls", "10"],
+}
+
+
+def run(name: str, arguments: list[str]) -> dict[str, Any]:
+    """Figures of one script."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "figures.json"
+        command = [sys.executable, str(FOLDER / f"{name}.py"), "--json", str(path), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        figures: dict[str, Any] = json.loads(path.read_text())
+        return figures
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The ratios in Markdown."""
+    lines = ["| what | against | ratio | goal |", "|---|---|---|---|"]
+    for result in results:
+        for line in result["rows"]:
+            if "ratio" in line:
+                ratio = f"{line['ratio']:.2f}x"
+                lines.append(f"| {line['what']} | {line['against']} | {ratio} | {line['goal']} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run them all, or some."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(SCRIPTS)}; default: all")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    options = parser.parse_args()
+    results = []
+    for name in options.names or SCRIPTS:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
+            results.append(run(name, SCRIPTS[name] if options.quick else []))
+        except subprocess.CalledProcessError:
+            print(f"{name} failed", file=sys.stderr)
+    if options.json is not None:
+        options.json.write_text(json.dumps({**machine(), "results": results}, indent=1) + "\n")
+    print(table(results))
+    sys.exit(len(results) != len(options.names or SCRIPTS))
+
+
+if __name__ == "__main__":
+    main()

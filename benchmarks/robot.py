@@ -1,0 +1,179 @@
+"""What the benchmarks of the nodes share: processes, their costs, and a node to talk to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from ament_index_python.packages import get_package_prefix
+from lifecycle_msgs.srv import GetState
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+
+FOLDER = Path(__file__).parent
+_TICKS = os.sysconf("SC_CLK_TCK")
+_LIMIT = 120.0  # s for anything that a node does
+
+
+def cpu(pid: int) -> float:
+    """CPU time that a process has used so far, in s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def memory(pid: int) -> float:
+    """Memory of a process in MB, of what it shares with others its part (PSS)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    (line,) = (line for line in rollup.splitlines() if line.startswith("Pss:"))
+    return int(line.split()[1]) / 1024
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    model = next(
+        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
+    return {
+        "date": date.today().isoformat(),
+        "processor": model.rpartition(": ")[2] or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "ros": os.environ.get("ROS_DISTRO", ""),
+    }
+
+
+def row(
+    what: str, against: str, ratio: float | None, goal: str, details: dict[str, Any]
+) -> dict[str, Any]:
+    """A line of the table in docs/performance.md: what is compared, and what came out."""
+    return {"what": what, "against": against, "ratio": ratio, "goal": goal, **details}
+
+
+def report(name: str, rows: Any, path: Path | None) -> None:
+    """Print the figures of a benchmark as JSON, and write them to a file if one is given."""
+    text = json.dumps({"benchmark": name, **machine(), "rows": rows}, indent=1)
+    print(text)
+    if path is not None:
+        path.write_text(text + "\n")
+
+
+class Robot:
+    """Nodes and cameras as processes in a namespace, and a node that talks to them.
+
+    Use it as a context manager: its end ends all processes.
+    """
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, it lives as long as this
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self.node = rclpy.create_node("robot", namespace=namespace, context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
+
+    def __enter__(self) -> Robot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            self.stop(process.pid)
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def start(
+        self, executable: str | Sequence[str], namespace: str = "", **parameters: Any
+    ) -> int:
+        """Start an executable of the package, or a command; returns its process id.
+
+        Args:
+            executable: name or command.
+            namespace: of its nodes, in that of the robot.
+            parameters: in YAML syntax.
+        """
+        if isinstance(executable, str):
+            folder = Path(get_package_prefix("vljepa_ros")) / "lib" / "vljepa_ros"
+            executable = [sys.executable, str(folder / executable)]
+        pairs = [part for name, v in parameters.items() for part in ("-p", f"{name}:={v}")]
+        where = f"{self.namespace}/{namespace}".rstrip("/")
+        command = [*executable, "--ros-args", "-r", f"__ns:={where}", *pairs]
+        return self._run(command)
+
+    def camera(
+        self, topic: str = "image", width: int = 1280, height: int = 720, rate: float = 30.0
+    ) -> int:
+        """Start a camera; returns its process id."""
+        topic = f"{self.namespace}/{topic}"
+        values = (topic, width, height, rate, 0)
+        return self._run([sys.executable, str(FOLDER / "camera.py"), *map(str, values)])
+
+    def stop(self, pid: int) -> None:
+        """End a process."""
+        (process,) = (p for p in self._processes if p.pid == pid)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+    def hear(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
+        """Subscribe to a topic."""
+        return self.node.create_subscription(kind, topic, callback, 100)
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Let messages come until the condition is true, and return its value."""
+        deadline = time.monotonic() + _LIMIT
+        while time.monotonic() < deadline:
+            if value := condition():
+                return value
+            if any(process.poll() for process in self._processes):
+                break
+            self._executor.spin_once(timeout_sec=0.1)
+        self._log.seek(0)
+        log = self._log.read().decode(errors="replace")[-3000:]
+        raise RuntimeError(f"waited in vain for {what}; the end of the log:\n{log}")
+
+    def wait(self, seconds: float) -> None:
+        """Let messages come for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=max(0.0, end - time.monotonic()))
+
+    def wait_active(self, *names: str) -> None:
+        """Wait until nodes are active."""
+        for name in names:
+            self.until(lambda name=name: self._is_active(name), f"{name} to be active")
+
+    def call(self, service: str, kind: Any, **fields: Any) -> tuple[Any, float]:
+        """Call a service; its response, and the time it took in s."""
+        client = self._clients.get(service)
+        if client is None:
+            client = self._clients[service] = self.node.create_client(kind, service)
+        self.until(client.service_is_ready, f"the service {service}")
+        started = time.perf_counter()
+        future = client.call_async(kind.Request(**fields))
+        self.until(future.done, f"an answer of {service}")
+        return future.result(), time.perf_counter() - started
+
+    def _is_active(self, name: str) -> bool:
+        state, _ = self.call(f"{name}/get_state", GetState)
+        return bool(state.current_state.label == "active")
+
+    def _run(self, command: Sequence[str]) -> int:
+        environment = {**os.environ, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        self._processes.append(
+            subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
+        )
+        return self._processes[-1].pid

@@ -1,0 +1,60 @@
+"""A subscription that exists only while somebody hears what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+
+from vljepa_ros.nodes.lifecycle import ManagedNode
+
+_CHECK_PERIOD = 0.25  # s
+
+
+class LazySubscription:
+    """Subscribes to a topic while another has subscribers, so that a chain of nodes rests as one.
+
+    Args:
+        node: whose subscription it is.
+        kind: message type of the topic.
+        topic: its name.
+        receive: is called with each message.
+        qos: of the subscription.
+        output: publishes what is made of the messages.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        kind: type,
+        topic: str,
+        receive: Callable[[Any], None],
+        qos: QoSProfile,
+        output: Publisher,
+    ) -> None:
+        self._node = node
+        self._arguments = (kind, topic, receive, qos)
+        self._output = output
+        self._subscription: Any = None
+        self._is_open = True
+        self._check()
+        # rclpy tells of new subscribers only since Iron. Steady: simulated time may stand still.
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(_CHECK_PERIOD, self._check, clock=clock)
+
+    def close(self) -> None:
+        """End it."""
+        self._node.dispose(self._node.destroy_timer, self._timer)
+        self._is_open = False
+        self._check()
+
+    def _check(self) -> None:
+        wanted = self._is_open and self._output.get_subscription_count() > 0
+        if wanted and self._subscription is None:
+            self._subscription = self._node.create_subscription(*self._arguments)
+        elif not wanted and self._subscription is not None:
+            self._node.dispose(self._node.destroy_subscription, self._subscription)
+            self._subscription = None
