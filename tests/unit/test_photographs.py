@@ -132,8 +132,9 @@ def test_the_table_is_sound() -> None:
 class KnowingEngine:
     """Takes the first pixel's red for the place of the label among the sorted ones."""
 
-    info = SimpleNamespace(window_frames=4, window_period=0.5, input_width=224)
-    model = None
+    info = SimpleNamespace(
+        window_frames=4, window_period=0.5, input_width=224, frame_tokens=(54, 976)
+    )
     labels = ("a bus", "a cat", "a cup", "a dog")
 
     def encode_frames(self, frames: list[np.ndarray]) -> list[int]:
