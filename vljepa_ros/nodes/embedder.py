@@ -211,6 +211,7 @@ class Embedder(ModelNode):
         self._asked, self._rate, self._stride = asked, rate, stride
         for stream in self._streams.values():
             stream.limit = RateLimit(rate)
+            stream.encoded = 0  # what is asked anew is answered with the next frame
 
 
 def main(args: list[str] | None = None) -> None:
