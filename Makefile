@@ -24,7 +24,7 @@ test: $(BUILT)  ## unit tests, ROS 2 tests, style and types
 	exit $$failed
 
 bench: $(BUILT)  ## measure the nodes; table and JSON (docs/performance.json)
-	@. tools/env.sh && exec python benchmarks/nodes.py --json docs/performance.json
+	@. tools/env.sh && exec python benchmarks/all.py --json docs/performance.json
 
 lint: $(ENV)  ## style (ruff) and types (mypy)
 	@failed=0; for check in 'ruff check .' 'ruff format --check .' mypy; do \

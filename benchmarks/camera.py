@@ -13,9 +13,9 @@ from itertools import count
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
+from robot import spin
 from sensor_msgs.msg import Image
 
 _STAMP = 4  # bytes before the stamp in CDR
@@ -40,13 +40,7 @@ def main() -> None:
             publisher.publish(bytes(data))
 
     node.create_timer(1 / float(rate), send)
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    spin(node)
 
 
 if __name__ == "__main__":

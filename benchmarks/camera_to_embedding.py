@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from bare_engine import in_a_process
-from robot import Robot, cpu, report, row
+from results import report, row
+from robot import Robot, cpu
 from vljepa_ros.msg import SemanticEmbedding
 
 SIZE = (1280, 720)

@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from robot import Robot, cpu, memory, report, row
+from results import report, row
+from robot import Robot, cpu, memory
 from vljepa_ros.msg import SemanticEmbedding
 
 CAMERAS = 4

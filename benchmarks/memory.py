@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from robot import Robot, memory, report, row
+from results import report, row
+from robot import Robot, memory
 from vljepa_ros.msg import SemanticEmbedding
 
 FIRST = 1000  # frames

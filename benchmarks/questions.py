@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 from bare_engine import CANDIDATES, QUERY, in_a_process
-from robot import Robot, report, row
+from results import report, row
+from robot import Robot
 from vljepa_ros.msg import SemanticEmbedding
 from vljepa_ros.srv import Ask
 

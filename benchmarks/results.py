@@ -28,3 +28,10 @@ def report(name: str, rows: Any, path: Path | None) -> None:
     print(text)
     if path is not None:
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def row(
+    what: str, against: str, ratio: float | None, goal: str, details: dict[str, Any]
+) -> dict[str, Any]:
+    """A line of the table in docs/performance.md: what is compared, and what came out."""
+    return {"what": what, "against": against, "ratio": ratio, "goal": goal, **details}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,12 @@ import rclpy
 from ament_index_python.packages import get_package_prefix
 from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 FOLDER = Path(__file__).parent
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LIMIT = 120.0  # s for anything that a node does
+_END = 10.0  # s until a process that was asked to end is ended
 
 
 def cpu(pid: int) -> float:
@@ -39,33 +37,15 @@ def memory(pid: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def machine() -> dict[str, Any]:
-    """What was measured on."""
-    model = next(
-        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        "",
-    )
-    return {
-        "date": date.today().isoformat(),
-        "processor": model.rpartition(": ")[2] or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "ros": os.environ.get("ROS_DISTRO", ""),
-    }
-
-
-def row(
-    what: str, against: str, ratio: float | None, goal: str, details: dict[str, Any]
-) -> dict[str, Any]:
-    """A line of the table in docs/performance.md: what is compared, and what came out."""
-    return {"what": what, "against": against, "ratio": ratio, "goal": goal, **details}
-
-
-def report(name: str, rows: Any, path: Path | None) -> None:
-    """Print the figures of a benchmark as JSON, and write them to a file if one is given."""
-    text = json.dumps({"benchmark": name, **machine(), "rows": rows}, indent=1)
-    print(text)
-    if path is not None:
-        path.write_text(text + "\n")
+def spin(node: Any) -> None:
+    """Spin a node alone, until a signal ends it."""
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 class Robot:
@@ -126,7 +106,11 @@ class Robot:
         (process,) = (p for p in self._processes if p.pid == pid)
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(30)
+            try:
+                process.wait(_END)
+            except subprocess.TimeoutExpired:  # seen with EventsExecutor
+                process.kill()
+                process.wait()
 
     def hear(self, kind: Any, topic: str, callback: Callable[[Any], None]) -> Any:
         """Subscribe to a topic."""

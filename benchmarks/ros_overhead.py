@@ -13,12 +13,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from robot import Robot, cpu, report, row
+from results import report, row
+from robot import Robot, cpu, spin
 from vljepa_ros.msg import SemanticEmbedding
+
+from vljepa_ros.runtime import EngineInfo
 
 SIZES = ((1280, 720), (1920, 1080))
 KINDS = ("embedder", "naive")
@@ -30,7 +32,7 @@ STD = np.array((0.229, 0.224, 0.225), np.float32)
 class NoModel:
     """Stands for the engine: normalises its input, and embeds it into the same vector always."""
 
-    info = SimpleNamespace(
+    info = EngineInfo(
         model_id="none@0",
         name="none",
         weights_sha256="0",
@@ -42,6 +44,7 @@ class NoModel:
         input_height=SIDE,
         window_frames=4,
         window_period=0.5,
+        frame_tokens=None,
         backend="none",
         device="cpu",
         precision="fp32",
@@ -68,7 +71,6 @@ def run_naive(arguments: list[str]) -> None:
     """A node as most are written."""
     import rclpy
     from PIL import Image as Picture
-    from rclpy.executors import ExternalShutdownException
     from sensor_msgs.msg import Image
 
     from vljepa_ros.nodes.transport import receive_large_images
@@ -94,13 +96,7 @@ def run_naive(arguments: list[str]) -> None:
         publisher.publish(SemanticEmbedding(header=message.header, data=embedding.tolist()))
 
     node.create_subscription(Image, "image", receive, 1)
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    spin(node)
 
 
 def measure(kind: str, size: tuple[int, int], seconds: float) -> float:

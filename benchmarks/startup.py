@@ -16,12 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from robot import Robot, report, row
+from results import report, row
+from robot import Robot
 from vljepa_ros.msg import SemanticEmbedding
 
 GOAL = 3.0  # s
 SHOWN = 12  # imports
-ALL = "import vljepa_ros.nodes.embedder; from vljepa_ros.runtime import Engine; Engine.load()"
+ALL = """
+import vljepa_ros.nodes.embedder
+from vljepa_ros.runtime import Engine, EngineConfig
+Engine.load(config=EngineConfig(backend="auto"))
+"""
 
 
 def start(number: int) -> float:

@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from robot import report, row
+from results import report, row
 
 from vljepa_ros import demo
-from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime import Engine, EngineConfig
 from vljepa_ros.streaming import ChangeGate, FrameWindow, GateConfig
 
 RATE = 4  # frames a second
@@ -44,7 +44,8 @@ def frames(minutes: float) -> Iterator[tuple[int, NDArray[np.uint8]]]:
 
 def watch(minutes: float) -> dict[str, float]:
     """CPU in s of each part, and the shifts."""
-    engine, gate = Engine.load(), ChangeGate(GateConfig())
+    engine = Engine.load(config=EngineConfig(backend="auto"))
+    gate = ChangeGate(GateConfig())
     window: FrameWindow[object] = FrameWindow(engine.info.window_frames, engine.info.window_period)
     spent = {"embedding": 0.0, "gate": 0.0, "decoding": 0.0, "shifts": 0.0, "frames": 0.0}
     for stamp, rgb in frames(minutes):

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vljepa_ros.msg import ModelInfo
+
+from vljepa_ros.nodes.qos import LATCHED
 
 
 @pytest.fixture
@@ -83,6 +86,29 @@ def test_a_bad_parameter_leaves_it_unconfigured_with_a_reason(
     fresh.until(lambda: "cannot be configured" in process.log(), "the error in the log")
     assert reason in process.log() and "Traceback" not in process.log()
     assert fresh.state("embedder") == "unconfigured"
+
+
+@pytest.mark.parametrize("name", ["embedder", "pipeline"])
+def test_it_may_only_build_what_later_starts_need(
+    fresh: Any, copy_model: Callable[[Path], None], name: str
+) -> None:
+    folder = fresh.folder / f"built_by_{name}"
+    copy_model(folder)
+    for model, code, told in ((folder, 0, "is built for onnx on cpu"), ("/none", 1, "no model")):
+        process = fresh.start(name, model=str(model), build_only=True)
+        assert process.wait() == code, process.log()
+        assert told in process.log() and "Traceback" not in process.log()
+        assert "error" not in process.log().lower() or code
+        fresh.processes.remove(process)
+
+
+def test_a_fallback_is_told_where_it_is_allowed(fresh: Any, model: str) -> None:
+    allowed = {"device": "cuda:99", "runtime.allow_fallback": True}
+    fresh.start("embedder", model=model, **allowed)
+    received = fresh.collect(ModelInfo, "model_info", LATCHED)
+    (info,) = fresh.until(lambda: received, "model_info")
+    assert info.device == "cpu" and "cuda:99" in info.fallback
+    fresh.until(lambda: "cuda:99" in fresh.diagnostics("embedder").get("fallback", ""), "the same")
 
 
 def test_a_parameter_of_the_wrong_type_ends_it_with_one_line(fresh: Any) -> None:

@@ -21,6 +21,8 @@ ARGUMENTS = {
     "namespace",
     "params_file",
     "model",
+    "device",
+    "build_only",
     "composed",
     "use_sim_time",
     "log_level",

@@ -17,7 +17,7 @@ import pytest
 from vljepa_ros.errors import EngineError, InputError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
 from vljepa_ros.model.config import NoDecoderConfig
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import Engine, EngineConfig, choice
 from vljepa_ros.runtime.backend import Backend
 from vljepa_ros.runtime.choice import load_backend, prepare
 from vljepa_ros.runtime.export import export
@@ -117,11 +117,14 @@ def test_every_precision_passes_its_check(small: Path, precision: str, least: fl
     assert set(cosines) == {"x_encoder", "predictor", "y_encoder", "y_decoder"}
     assert min(cosines.values()) > least
     check(backend, reference)
-    sizes = [
-        sum(p.stat().st_size for p in prepare(small, x).glob("*.onnx"))
-        for x in ("fp32", precision)
-    ]
-    assert precision == "fp32" or sizes[1] < 0.6 * sizes[0]
+    assert precision == "fp32" or _size(folder) < 0.6 * _size(prepare(small, "fp32"))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_windows_are_encoded_in_less_precision_too(full: Path, precision: str) -> None:
+    folder = prepare(full, precision)
+    cosines = drift(OnnxBackend(folder, ONNX), read_reference(folder))
+    assert min(cosines[part] for part in ("x_encoder", "predictor", "y_encoder")) > 0.97
 
 
 def _size(folder: Path) -> int:
@@ -143,7 +146,8 @@ def test_a_start_checks(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load_backend(small, ONNX)
     with pytest.raises(EngineError, match=r"drifts from torch"):
         load_backend(small, EngineConfig(precision="bf16"))
-    assert load_backend(small, replace(ONNX, allow_drift=True)).info.backend == "onnx"
+    allowed = load_backend(small, replace(ONNX, allow_drift=True)).info
+    assert allowed.backend == "onnx" and "drifts from torch" in allowed.fallback
 
 
 def test_torch_in_bf16_passes_its_check(small: Path) -> None:
@@ -160,6 +164,44 @@ def test_auto_takes_torch_where_onnx_runtime_is_not(
     assert info.backend == "torch" and "ONNX Runtime" in info.fallback
     with pytest.raises(EngineError, match="install it"):
         load_backend(small, ONNX)
+
+
+def test_auto_takes_a_gpu_with_torch_before_the_cpu_with_onnx_runtime(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = EngineConfig(backend="auto", device="cuda:99")
+    with pytest.raises(EngineError, match=r"ONNX Runtime cannot use.*torch cannot use"):
+        load_backend(small, gpu)
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert info.backend == "onnx" and info.device == "cpu"
+    assert "ONNX Runtime cannot use" in info.fallback and "torch cannot use" in info.fallback
+    asked: list[EngineConfig] = []
+    there = TorchBackend(small, EngineConfig())
+    monkeypatch.setattr(choice, "_load_torch", lambda _, config: asked.append(config) or there)
+    chosen = load_backend(small, replace(gpu, allow_fallback=True))
+    assert chosen is there and not asked[0].allow_fallback
+
+
+def test_a_cache_that_cannot_be_written_says_what_to_do(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(EngineError, match="set XDG_CACHE_HOME"):
+        load_backend(small, ONNX)
+    info = load_backend(small, EngineConfig(backend="auto")).info
+    assert info.backend == "torch" and "cannot be exported" in info.fallback
+
+
+def test_files_are_not_opened_for_every_frame(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = OnnxBackend(prepare(small, "fp32"), ONNX)
+    tokens = backend.encode_frames(_frames(backend, backend.info.window_frames))
+    first = backend.predict(tokens, TEXTS)
+    monkeypatch.setattr(np, "load", None)
+    np.testing.assert_array_equal(backend.predict(tokens, TEXTS), first)
+    assert not np.allclose(backend.predict(tokens, TEXTS[::-1]), first)
 
 
 def test_a_start_needs_no_torch_once_it_is_exported(small: Path) -> None:

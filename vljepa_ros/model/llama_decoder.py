@@ -61,17 +61,17 @@ class LlamaDecoder(CausalDecoder):
         load_exactly(self.transformer, rest, self.config.weights)
 
     @cached_property
-    def tokenizer(self) -> TextTokenizer:  # type: ignore[override]
+    def tokenizer(self) -> TextTokenizer:
         """Llama's, read with the first text."""
         return published_tokenizer(self.config.weights)
 
     @cached_property
-    def start(self) -> tuple[int, ...]:  # type: ignore[override]
+    def start(self) -> tuple[int, ...]:
         """What Llama's tokenizer puts before every text."""
         return tuple(self.tokenizer.tokenizer.encode("").ids)
 
     @cached_property
-    def end(self) -> int:  # type: ignore[override]
+    def end(self) -> int:
         """Number of the token that ends a text."""
         number = self.tokenizer.tokenizer.token_to_id(_END)
         if number is None:

@@ -101,15 +101,9 @@ class CausalDecoder(YDecoder):
 
     Attributes:
         max_tokens: of a text, from start to end.
-        tokenizer: of the texts.
-        start: token numbers that every text begins with.
-        end: the one that every text ends with.
     """
 
     max_tokens: int
-    tokenizer: TextTokenizer
-    start: tuple[int, ...]
-    end: int
 
     def __init__(
         self, transformer: Transformer, embedding_dim: int, vocabulary: int, prefix_tokens: int
@@ -120,6 +114,21 @@ class CausalDecoder(YDecoder):
         self.prefix = nn.Linear(embedding_dim, prefix_tokens * self.width)
         self.transformer = transformer
         self.token_embedding = nn.Embedding(vocabulary, self.width)
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> TextTokenizer:
+        """Of the texts."""
+
+    @property
+    @abstractmethod
+    def start(self) -> tuple[int, ...]:
+        """Token numbers that every text begins with."""
+
+    @property
+    @abstractmethod
+    def end(self) -> int:
+        """The token number that every text ends with."""
 
     @property
     @abstractmethod
@@ -194,9 +203,14 @@ class SmallDecoder(CausalDecoder):
         super().__init__(transformer, embedding_dim, config.vocabulary, config.prefix_tokens)
         self.config = config
         self.max_tokens = config.max_tokens
-        self.tokenizer = tokenizer
+        self._tokenizer = tokenizer
         self.register_buffer("token_ids", None)
         self._set_vocabulary(torch.zeros(config.vocabulary, dtype=torch.int32))
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """See `CausalDecoder`."""
+        return self._tokenizer
 
     def learn_words(self, texts: Sequence[str]) -> None:
         """Take the WordPiece numbers that `texts` use for its vocabulary."""

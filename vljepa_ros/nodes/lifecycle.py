@@ -173,7 +173,7 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
     receive_large_images()
     rclpy.init(args=args)
     nodes: list[ManagedNode] = []
-    # It costs a third of what MultiThreadedExecutor does (benchmarks/executors.py), so no callback
+    # It costs half of what MultiThreadedExecutor does (benchmarks/executors.py), so no callback
     # may last: what does, goes to a thread of its own.
     executor = SingleThreadedExecutor()
     code = 0
@@ -182,7 +182,8 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
             nodes.append(node)
             executor.add_node(node)
         for node in nodes:
-            node.start()
+            if rclpy.ok():  # one that only builds ends the process
+                node.start()
         while rclpy.ok():
             executor.spin_once()
             for node in nodes:

@@ -51,7 +51,8 @@ class EngineInfo:
     Attributes:
         frame_tokens: (N, C), what `encode_frames` makes of a frame; None where frames are
             encoded as windows.
-        fallback: why something else runs than was asked for; empty if nothing else does.
+        fallback: why something else runs than was asked for, or how it drifts from torch in
+            fp32; empty if neither is so.
     """
 
     model_id: str

@@ -86,12 +86,14 @@ class _Prefix(nn.Module):
         return self.decoder.read(embeddings)
 
 
-class _Step(_Prefix):
+class _Step(nn.Module):
     """See `CausalDecoder.step`."""
 
-    def forward(  # type: ignore[override]
-        self, x: Tensor, past: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def __init__(self, decoder: CausalDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         return self.decoder.step(x, past)
 
 

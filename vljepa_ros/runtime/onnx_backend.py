@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from vljepa_ros.runtime.backend import EngineConfig, EngineInfo
 from vljepa_ros.runtime.exported import read_export
 from vljepa_ros.runtime.providers import place
 from vljepa_ros.tokenizer import TextTokenizer
+
+_ASKED = 64  # sets of queries that are kept
 
 
 class OnnxBackend:
@@ -43,6 +45,10 @@ class OnnxBackend:
         )
         self._sessions: dict[str, tuple[Any, list[str]]] = {}
         self._loading = threading.Lock()
+        self._table = cache(lambda name: np.load(folder / f"{name}.npy", mmap_mode="r"))
+        self._tokenizer = cache(lambda file: TextTokenizer(folder / file))
+        # Standing queries are the same for every frame.
+        self._ask = lru_cache(_ASKED)(self._embed_queries)
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         """See `Backend`."""
@@ -54,9 +60,8 @@ class OnnxBackend:
 
     def predict(self, tokens: NDArray[Any], queries: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
-        ids, mask = self._tokenize("query", queries)
         tokens = tokens.astype(np.float32, copy=False)
-        return self._run("predictor", tokens, self._table("query")[ids], mask)[0]
+        return self._run("predictor", tokens, *self._ask(tuple(queries)))[0]
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
@@ -90,6 +95,13 @@ class OnnxBackend:
         numbers = [self._table("numbers")[row[row != end]].tolist() for row in told]
         return self._tokenizer(about["tokenizer"]).texts(numbers), probability
 
+    def _embed_queries(
+        self, queries: tuple[str, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Token embeddings (Q, L, E) and mask (Q, L)."""
+        ids, mask = self._tokenize("query", queries)
+        return self._table("query")[ids], mask
+
     def _tokenize(
         self, kind: str, texts: Sequence[str]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -121,19 +133,3 @@ class OnnxBackend:
                 names = [wanted.name for wanted in session.get_inputs()]
                 self._sessions[part] = session, names
             return self._sessions[part]
-
-    def _table(self, name: str) -> NDArray[Any]:
-        return self._tables.setdefault(name, np.load(self._folder / f"{name}.npy", mmap_mode="r"))
-
-    def _tokenizer(self, file: str) -> TextTokenizer:
-        if file not in self._tokenizers:
-            self._tokenizers[file] = TextTokenizer(self._folder / file)
-        return self._tokenizers[file]
-
-    @cached_property
-    def _tables(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    @cached_property
-    def _tokenizers(self) -> dict[str, TextTokenizer]:
-        return {}

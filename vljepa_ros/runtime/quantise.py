@@ -15,12 +15,13 @@ from vljepa_ros.runtime.parity import clip_frames
 _CALIBRATION = np.arange(0.0, 43.0, 0.7).tolist()  # s of the demo's clip
 
 
-def quantise(folder: Path, precision: str) -> None:
+def quantise(folder: Path, precision: str, frame_wise: bool) -> None:
     """Replace the graphs of an exported folder by less precise ones.
 
     Args:
         folder: with graphs in fp32.
         precision: "fp32", which changes nothing; "fp16"; or "int8".
+        frame_wise: whether the X-Encoder takes single frames, and is made of convolutions.
 
     Raises:
         EngineError: another precision, or a library is missing.
@@ -33,7 +34,7 @@ def quantise(folder: Path, precision: str) -> None:
         part = path.with_suffix(".part")
         if precision == "fp16":
             _halve(path, part)
-        elif path.stem == "x_encoder":
+        elif path.stem == "x_encoder" and frame_wise:
             _calibrate(path, part)
         else:
             _shrink(path, part)

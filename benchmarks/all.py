@@ -1,4 +1,4 @@
-"""Runs the benchmarks of the nodes one after the other; prints the table of docs/performance.md.
+"""Runs the benchmarks one after the other; prints the table of docs/performance.md.
 
     make bench
 
@@ -15,10 +15,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from robot import FOLDER, machine
+from results import machine
+from robot import FOLDER
 
 # Arguments of each script in a quick run.
 SCRIPTS = {
+    "engine": ["--trials", "2"],
     "camera_to_embedding": ["--seconds", "5", "--frames", "30"],
     "ros_overhead": ["--seconds", "4"],
     "questions": ["--questions", "15"],
