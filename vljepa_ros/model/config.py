@@ -14,6 +14,11 @@ from vljepa_ros.errors import CheckpointError
 
 T = TypeVar("T")
 
+# Published weights, each at one revision of its repository on the Hugging Face hub.
+VJEPA2_VIT_L = "facebook/vjepa2-vitl-fpc64-256@b3c1679b7c34d3255ef3547f27c7b226aefab26f"
+LLAMA_1B = "meta-llama/Llama-3.2-1B@4e20de362430cd3b72f300e6b0f18e50e7166e08"
+EMBEDDING_GEMMA = "google/embeddinggemma-300m@57c266a740f537b4dc058e1b0cda161fd15afa75"
+
 
 @dataclass(frozen=True)
 class EfficientNetConfig:
@@ -28,7 +33,7 @@ class VJEPA2Config:
     """V-JEPA 2 (paper section 3.1): encodes the frames of a window together."""
 
     kind: str = "vjepa2"
-    weights: str = "facebook/vjepa2-vitl-fpc64-256"  # hub name or folder
+    weights: str = VJEPA2_VIT_L  # hub name or folder
     image_size: int = 256  # pixels a side; a multiple of `patch`
     width: int = 1024
     layers: int = 24
@@ -59,7 +64,7 @@ class LlamaQueryConfig:
     """The query's tokens: Llama's tokenizer and frozen token embedding (paper section 3.1)."""
 
     kind: str = "llama"
-    weights: str = "meta-llama/Llama-3.2-1B"  # hub name or folder
+    weights: str = LLAMA_1B  # hub name or folder
     vocabulary: int = 128_256
     width: int = 2048
     max_tokens: int = 512
@@ -96,7 +101,7 @@ class EmbeddingGemmaConfig:
     """EmbeddingGemma (trained slowly) with a linear head into the shared space."""
 
     kind: str = "embedding-gemma"
-    weights: str = "google/embeddinggemma-300m"  # hub name or folder
+    weights: str = EMBEDDING_GEMMA  # hub name or folder
     vocabulary: int = 262_144
     width: int = 768
     layers: int = 24
@@ -126,7 +131,7 @@ class LlamaDecoderConfig:
     """Llama (frozen) that reads an embedding as a linear prefix."""
 
     kind: str = "llama"
-    weights: str = "meta-llama/Llama-3.2-1B"  # hub name or folder
+    weights: str = LLAMA_1B  # hub name or folder
     vocabulary: int = 128_256
     width: int = 2048
     layers: int = 16

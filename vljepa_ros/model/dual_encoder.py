@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.model.tokenizer import published_tokenizer, tensors
+from vljepa_ros.model.weights import published_name
 from vljepa_ros.tokenizer import TextTokenizer
 
 KINDS = ("clip", "siglip")  # model_type of config.json; fixed-size SigLIP 2 is a siglip too
@@ -144,7 +145,8 @@ def load_dual_encoder(folder: Path) -> DualEncoder:
             raise CheckpointError(f"{folder}: {fault.replace('_', ' ')} {sorted(found[fault])}")
     tokenizer = published_tokenizer(str(folder))
     pad = _pad_token(folder, tokenizer, int(network.config.text_config.pad_token_id or 0))
-    return DualEncoder(network.float(), tokenizer, pad, statistics, folder.name).eval()
+    name = published_name(folder)
+    return DualEncoder(network.float(), tokenizer, pad, statistics, name).eval()
 
 
 def _pad_token(folder: Path, tokenizer: TextTokenizer, default: int) -> int:

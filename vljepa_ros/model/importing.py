@@ -14,6 +14,7 @@ from torch import Tensor
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.checkpoint import write_checkpoint
 from vljepa_ros.model.config import (
+    LLAMA_1B,
     EmbeddingGemmaConfig,
     LlamaQueryConfig,
     NoDecoderConfig,
@@ -40,7 +41,7 @@ OPEN_VLJEPA = VLJEPAConfig(
         rope_theta=500_000.0,
         rope_factor=32.0,
         adapt_tokens=False,
-        weights="meta-llama/Llama-3.2-1B",
+        weights=LLAMA_1B,
         first_layer=8,
     ),
     y_encoder=EmbeddingGemmaConfig(),

@@ -105,7 +105,8 @@ class Predictor(nn.Module):
 
     def _visual(self, tokens: Tensor) -> Tensor:
         seen, classes = tokens.split([tokens.shape[2] - self.class_tokens, self.class_tokens], 2)
-        x = self.visual_norm(seen) if self.config.adapt_tokens else seen
+        # Autocast norms in fp32; what follows would copy twice as much.
+        x = self.visual_norm(seen).to(seen.dtype) if self.config.adapt_tokens else seen
         x = self.visual_projection(self._join(x))  # (B, T / tubelet, N, width)
         if self.class_tokens:
             # A certain class has a vector of length 1, so that its elements become of size 1.

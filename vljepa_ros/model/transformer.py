@@ -18,13 +18,11 @@ class Attention(nn.Module):
         width: model width.
         heads: query heads; width / heads must be even.
         kv_heads: key and value heads; must divide `heads`.
-        dropout: on the attention weights, while training.
     """
 
-    def __init__(self, width: int, heads: int, kv_heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, kv_heads: int) -> None:
         super().__init__()
         self.head_dim = width // heads
-        self.dropout = dropout
         self.q_proj = nn.Linear(width, heads * self.head_dim, bias=False)
         self.k_proj = nn.Linear(width, kv_heads * self.head_dim, bias=False)
         self.v_proj = nn.Linear(width, kv_heads * self.head_dim, bias=False)
@@ -76,8 +74,7 @@ class Attention(nn.Module):
         groups = q.shape[1] // k.shape[1]
         if groups > 1:
             k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=causal)
+        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal)
         return self.o_proj(y.transpose(1, 2).flatten(2))
 
 
@@ -102,7 +99,7 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.input_layernorm = nn.RMSNorm(width, eps=1e-5)
-        self.self_attn = Attention(width, heads, kv_heads, dropout)
+        self.self_attn = Attention(width, heads, kv_heads)
         self.post_attention_layernorm = nn.RMSNorm(width, eps=1e-5)
         self.mlp = SwiGLU(width, ffn_width)
         self.dropout = nn.Dropout(dropout)

@@ -44,6 +44,13 @@ def find_weights(name: str) -> Path:
         ) from error
 
 
+def published_name(folder: Path) -> str:
+    """What weights in a folder are called: the repository, for the local copy of the hub's."""
+    if folder.parent.name != "snapshots":  # models--OWNER--NAME/snapshots/REVISION
+        return folder.name
+    return folder.parents[1].name.removeprefix("models--").replace("--", "/")
+
+
 def read_weights(name: str) -> dict[str, Tensor]:
     """All tensors of all safetensors files of `find_weights(name)`.
 

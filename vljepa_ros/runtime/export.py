@@ -59,7 +59,7 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
         parts = graphs(model)
         for part, graph in parts.items():
             _log.info("exporting the graph %s", part)
-            _write_graph(graph, made / f"{part}.onnx")
+            write_graph(graph, made / f"{part}.onnx")
         description = {
             "format": FORMAT,
             "info": asdict(replace(backend.info, backend="onnx", precision=precision)),
@@ -76,7 +76,8 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
         made.rename(folder)
 
 
-def _write_graph(graph: Graph, path: Path) -> None:
+def write_graph(graph: Graph, path: Path) -> None:
+    """Write a graph to a file."""
     torch.onnx.register_custom_op_symbolic(  # type: ignore[attr-defined]
         "aten::rms_norm", _rms_norm, _OPSET
     )

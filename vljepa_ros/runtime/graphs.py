@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa_ros.model import VLJEPA
+from vljepa_ros.model.x_encoder import XEncoder
 from vljepa_ros.model.y_decoder import CausalDecoder
 
 # What a changing axis counts.
@@ -37,9 +38,9 @@ class Graph:
 class _FrameEncoder(nn.Module):
     """(F, S, S, 3) uint8 RGB to the visual tokens of each frame by itself (F, N, C)."""
 
-    def __init__(self, model: VLJEPA) -> None:
+    def __init__(self, x_encoder: XEncoder) -> None:
         super().__init__()
-        self.x_encoder = model.x_encoder
+        self.x_encoder = x_encoder
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.x_encoder.encode_frames(frames.permute(0, 3, 1, 2))
@@ -97,24 +98,41 @@ class _Step(nn.Module):
         return self.decoder.step(x, past)
 
 
+def frame_graph(x_encoder: XEncoder, image_size: int, frames: int = 4) -> Graph:
+    """The graph of an X-Encoder that looks at one frame at a time.
+
+    Args:
+        x_encoder: with its weights.
+        image_size: side of the frames in pixels.
+        frames: of the example.
+    """
+    changing = {0: _FRAMES}
+    return Graph(
+        _FrameEncoder(x_encoder),
+        {"frames": _pictures(frames, image_size)},
+        ("tokens",),
+        {"frames": changing, "tokens": changing},
+    )
+
+
+def _pictures(count: int, size: int) -> Tensor:
+    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8)
+
+
 def graphs(model: VLJEPA) -> dict[str, Graph]:
     """The graphs of a model, by the names that their files get."""
-    size, window = model.image_size, model.window
-    frames = torch.randint(0, 256, (window.frames, size, size, 3), dtype=torch.uint8)
-    frame_wise = model.x_encoder.frame_wise
-    encoder = (_FrameEncoder if frame_wise else _WindowEncoder)(model)
+    if model.x_encoder.frame_wise:
+        encoder = frame_graph(model.x_encoder, model.image_size, model.window.frames)
+    else:
+        frames = _pictures(model.window.frames, model.image_size)
+        encoder = Graph(_WindowEncoder(model.x_encoder), {"frames": frames}, ("tokens",), {})
     with torch.inference_mode():
-        tokens = encoder(frames)
+        tokens = encoder.module(encoder.inputs["frames"])
     query, mask = torch.randn(2, 5, model.query.dim), torch.ones(2, 5, dtype=torch.bool)
     asked = {0: _QUERIES, 1: _LENGTH}
     told = {0: _TEXTS, 1: _LENGTH}
     made = {
-        "x_encoder": Graph(
-            encoder,
-            {"frames": frames},
-            ("tokens",),
-            {"frames": {0: _FRAMES}, "tokens": {0: _FRAMES}} if frame_wise else {},
-        ),
+        "x_encoder": encoder,
         "predictor": Graph(
             _Predictor(model),
             {"tokens": tokens, "query": query, "mask": mask},

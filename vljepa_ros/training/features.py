@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import InputError
-from vljepa_ros.model.x_encoder import XEncoder
+from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.language import Facts
 from vljepa_ros.training.shards import (
@@ -84,14 +83,13 @@ def features_path(shard: Path) -> Path:
     return shard.with_suffix(".tokens.npy")
 
 
-def encode_shard(shard: Path, x_encoder: XEncoder) -> None:
+def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     """Store the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
     frames = [decode_jpeg(data) for _, jpegs in read_shards([shard]) for data in jpegs]
-    rows = []
-    with torch.inference_mode():
-        for start in range(0, len(frames), _BATCH):
-            batch = torch.from_numpy(np.stack(frames[start : start + _BATCH]))
-            rows.append(x_encoder.encode_frames(batch.permute(0, 3, 1, 2)).half().numpy())
+    rows = [
+        encoder(np.stack(frames[start : start + _BATCH])).astype(np.float16)
+        for start in range(0, len(frames), _BATCH)
+    ]
     part = shard.with_suffix(".part.npy")
     np.save(part, np.concatenate(rows))
     part.replace(features_path(shard))
@@ -101,7 +99,7 @@ def encode_missing(
     root: Path,
     sources: tuple[str, ...],
     split: str,
-    x_encoder: XEncoder,
+    encoder: FrameEncoder,
     progress: Callable[[int, int], None],
 ) -> None:
     """Encode every finished shard that has no tokens yet, or those of another X-Encoder.
@@ -110,14 +108,13 @@ def encode_missing(
         root: data folder.
         sources: which generators' shards, for example ("tabletop", "composites").
         split: "train", "val" or "test".
-        x_encoder: which encodes, with its weights.
+        encoder: of the frames.
         progress: called with shards done and in all.
     """
     shards = [shard for source in sources for shard in list_shards(root, source, split)]
-    shape = (x_encoder.tokens_per_frame, x_encoder.token_dim)
-    missing = [shard for shard in shards if _stored(shard, shape) is None]
+    missing = [shard for shard in shards if _stored(shard, encoder.shape) is None]
     for done, shard in enumerate(missing):
-        encode_shard(shard, x_encoder)
+        encode_shard(shard, encoder)
         progress(done + 1, len(missing))
 
 

@@ -92,7 +92,7 @@ def run_stage(
     accelerator.register_save_state_pre_hook(partial(_write_trained, step))
     accelerator.register_load_state_pre_hook(partial(_read_trained, step))
     accelerator.init_trackers(name)
-    optimizer: Optimizer = AdamW(groups, weight_decay=stage.weight_decay)
+    optimizer: Optimizer = AdamW(groups, weight_decay=stage.weight_decay, fused=True)
     scheduler = LambdaLR(optimizer, lambda done: _rate(done, stage))
     step.train()
     shared, optimizer, scheduler = accelerator.prepare(step, optimizer, scheduler)
