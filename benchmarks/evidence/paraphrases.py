@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
-from scipy.stats import bootstrap
 
 from evidence.changes import KINDS, Reader
 from evidence.document import table
+from evidence.intervals import mean_interval
 from evidence.lamp import lamp_map
 from evidence.paraphrases_picture import draw
 from vljepa_ros.model.config import MiniLMConfig, WindowConfig
@@ -49,6 +49,7 @@ _SOURCES: dict[str, Callable[..., Any]] = {
 _EPISODES = (50, 200)  # quick, and as `vljepa data` makes them
 _DRAWS = (100, 1000)  # captions and events for each seed and source
 _BATCH = 64  # texts
+_LEAST = 10  # triplets of a kind, for an interval
 _MINILM_DIM = 384
 _EDGES = np.linspace(-0.2, 1.0, 61)  # of the histograms of cosines
 _WHEN = ("before", "after")
@@ -98,12 +99,6 @@ def hits(similar: Array) -> NDArray[np.bool_]:
     return similar[:, 0] > similar[:, 1:].max(1)  # type: ignore[no-any-return]
 
 
-def mean_interval(values: Array) -> list[float]:
-    """Mean and its 95% interval (percentile bootstrap over the values)."""
-    resampled = bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=0)
-    return [float(values.mean()), *map(float, resampled.confidence_interval)]
-
-
 def _compare(encoders: dict[str, Embed], triplets: Sequence[Triplet]) -> dict[str, Any]:
     """Both encoders on the same triplets."""
     similar = {when: cosines(encoders[when], triplets) for when in _WHEN}
@@ -130,7 +125,7 @@ def _summary(similar: Array) -> dict[str, Any]:
 def _drawn(
     encoders: dict[str, Embed], episodes: Sequence[Episode], drawn: Sequence[Sequence[Triplet]]
 ) -> dict[str, Any]:
-    """All seeds together, each triplet once; each seed; and each kind of change."""
+    """All seeds together, each triplet once; each seed; and each kind that is not rare."""
     distinct = list(dict.fromkeys(triplet for triplets in drawn for triplet in triplets))
     reader = Reader(thing["name"] for e in episodes for thing in e.facts["objects"])
     by_kind: dict[str, list[Triplet]] = {kind: [] for kind in KINDS}
@@ -142,7 +137,9 @@ def _drawn(
             when: [float(hits(cosines(encoders[when], triplets)).mean()) for triplets in drawn]
             for when in _WHEN
         },
-        "kinds": {k: _compare(encoders, some) for k, some in by_kind.items() if some},
+        "kinds": {
+            k: _compare(encoders, some) for k, some in by_kind.items() if len(some) >= _LEAST
+        },
     }
 
 

@@ -14,6 +14,9 @@ Entry = dict[str, Any]
 class Store:
     """Results of one model in one setting; those of others lie elsewhere and are never read.
 
+    Claims share their own folders among models, since streams need not be drawn anew; what they
+    keep there of a model, they keep apart.
+
     Args:
         root: folder of all evidence.
         model_id: of the engine.
@@ -26,12 +29,12 @@ class Store:
 
     @property
     def folder(self) -> Path:
-        """Of this model and setting."""
-        return self.root / self.model_id / ("quick" if self.quick else "full")
+        """Of this setting."""
+        return self.root / ("quick" if self.quick else "full")
 
     def path(self, name: str) -> Path:
         """Where a claim's result lies."""
-        return self.folder / f"{name}.json"
+        return self.folder / "results" / self.model_id / f"{name}.json"
 
     def work(self, name: str) -> Path:
         """A claim's own folder, which is made."""
