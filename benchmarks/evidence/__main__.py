@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from rich.progress import (
 )
 
 from evidence.document import fill, table
+from evidence.paper import beside
 from evidence.store import Entry, Store, write_whole
 from vljepa_ros.runtime import Engine, EngineConfig
 
@@ -86,19 +87,51 @@ def measured_on(entries: dict[str, Entry]) -> str:
     return table(head, rows)
 
 
-def write(entries: dict[str, Entry], blocks: dict[str, str], out: Path, figures: Path) -> None:
-    """Bring the documents and the figures up to date; what was not measured now stays.
+def collect(
+    store: Store, names: Collection[str], data: Path, pictures: Path
+) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Measure some claims and present all that have a result; one that fails ends no other.
+
+    Returns:
+        The results, and the blocks of the documents; of what failed, neither.
+    """
+    entries: dict[str, Entry] = {}
+    blocks: dict[str, str] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
+        claims = progress.add_task("claims", total=len(names))
+        for name, title in CLAIMS.items():
+            try:
+                if name in names:
+                    progress.update(claims, description=title)
+                    entry = measure(store, name, data, progress)
+                    progress.advance(claims)
+                elif not (entry := store.load(name)):
+                    continue
+                blocks |= present(name, entry, pictures)
+                entries[name] = entry
+            except Exception:
+                progress.console.print(f"{name} failed:")
+                progress.console.print_exception()
+    return entries, blocks
+
+
+def write(entries: dict[str, Entry], blocks: dict[str, str], out: Path) -> None:
+    """Bring the documents and docs/evidence.json up to date.
 
     Args:
-        entries: results by claim.
+        entries: results by claim; those of other claims that stand there already stay.
         blocks: of the documents, by name.
-        out: folder of the documents: the repository, or any other.
-        figures: file for the results as JSON.
+        out: folder to write to: the repository, or any other.
     """
+    figures = out / "docs" / "evidence.json"
     known = json.loads(figures.read_text("utf-8")) if figures.is_file() else {}
     everything = {n: e for n in CLAIMS if (e := entries.get(n) or known.get(n))}
     write_whole(figures, json.dumps(everything, indent=1) + "\n")
-    blocks = {**blocks, "machine": measured_on(everything)}
+    missing = dict.fromkeys(CLAIMS.keys() - everything.keys(), "Not measured yet.")
+    blocks = {**blocks, **missing, "machine": measured_on(everything), "paper": beside(everything)}
+    if "selection" in missing:
+        blocks["opening"] = missing["selection"]
     for document in DOCUMENTS:
         text = (ROOT / document).read_text("utf-8")
         own = {name: block for name, block in blocks.items() if f"<!-- {name}:begin" in text}
@@ -113,30 +146,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of `vljepa data`")
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"), help="what is kept")
     options = parser.parse_args(arguments)
-    if unknown := set(options.names) - set(CLAIMS):
+    names = options.names or list(CLAIMS)
+    if unknown := set(names) - CLAIMS.keys():
         parser.error(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
-    names = [name for name in CLAIMS if name in (options.names or CLAIMS)]
     model_id = Engine.load(config=EngineConfig(backend="auto")).info.model_id
     store = Store(options.work.resolve(), model_id, options.quick)
     out = store.folder if options.quick else ROOT
-    entries: dict[str, Entry] = {}
-    blocks: dict[str, str] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
-        overall = progress.add_task("claims", total=len(names))
-        for name in names:
-            progress.update(overall, description=CLAIMS[name])
-            try:
-                entry = measure(store, name, options.data.resolve(), progress)
-                blocks |= present(name, entry, out / "docs")
-                entries[name] = entry
-            except Exception:
-                progress.console.print(f"{name} failed:")
-                progress.console.print_exception()
-            progress.advance(overall)
-    write(entries, blocks, out, out / "docs" / "evidence.json")
-    for name, block in blocks.items():
-        print(f"\n# {name}\n\n{block}")
+    entries, blocks = collect(store, names, options.data.resolve(), out / "docs")
+    write(entries, blocks, out)
+    for name in entries:
+        print(f"\n# {CLAIMS[name]}\n\n{blocks[name]}")
+    print(f"\nwritten to {out / 'docs'}")
     failed = [name for name in names if name not in entries]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from evidence.changes import KINDS, Reader
 from evidence.document import table
 from evidence.intervals import mean_interval
-from evidence.lamp import lamp_map
+from evidence.lamp import CHANGE, OFF, PARAPHRASE, TEXTS, distance, lamp_map
 from evidence.paraphrases_picture import draw
 from vljepa_ros.model.config import MiniLMConfig, WindowConfig
 from vljepa_ros.model.minilm import MiniLM
@@ -199,36 +199,40 @@ def _facts_only(
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Tables: each set of triplets, and each kind of change."""
-    head = (
-        "triplets",
-        "number",
-        "right before",
-        "right after",
-        "gain",
-        "distance of wordings, before",
-        "after",
-        "distance of a change, before",
-        "after",
-    )
-    rows = [_row(s["name"], s) for s in result["sets"]]
+    """Tables: each set of triplets, each kind of change, each seed, and the lamp."""
+    measured = ("number", "right before", "right after", "gain")
+    away = ("wordings before", "wordings after", "change before", "change after")
+    sets = result["sets"]
     kinds = [
         _row(f"{s['name']}: {kind}", values)
-        for s in result["sets"]
+        for s in sets
         for kind, values in s.get("kinds", {}).items()
     ]
     seeds = [
         (s["name"], *(" / ".join(f"{share:.3f}" for share in s["seeds"][when]) for when in _WHEN))
-        for s in result["sets"]
+        for s in sets
         if "seeds" in s
     ]
     return "\n\n".join(
         (
-            table(head, rows),
-            table(head, kinds),
-            table(("triplets of each seed", "right before", "right after"), seeds),
+            table(("triplets", *measured, *away), [_row(s["name"], s) for s in sets]),
+            table(("kind of change", *measured, *away), kinds),
+            table(("each seed", "right before", "right after"), seeds),
+            _lamp_table(result["lamp"]),
         )
     )
+
+
+def _lamp_table(lamp: dict[str, Any]) -> str:
+    pairs = [
+        (f'"{one}", "{two}"', *(f"{distance(lamp[when], (one, two)):.3f}" for when in _WHEN))
+        for one, two in (PARAPHRASE, CHANGE)
+    ]
+    own = (
+        f"of {len(TEXTS)} texts, {len(OFF)} of them about darkness: nearest of the same meaning",
+        *(lamp[when]["nearest"] for when in _WHEN),
+    )
+    return table(("the lamp, 1 - cosine", "before", "after"), [*pairs, own])
 
 
 def _row(name: str, values: dict[str, Any]) -> list[str]:

@@ -14,6 +14,7 @@ from robot import Robot
 from sensor_msgs.msg import Image
 from vljepa_ros.msg import Description, SemanticEmbedding, SemanticShift
 
+from evidence.told import Told
 from vljepa_ros.training.shards import decode_jpeg
 
 _START = 0.5  # s from the first to be ready until the first frame
@@ -27,15 +28,14 @@ class Heard:
     """What the nodes told of a stream.
 
     Attributes:
-        frames: stamps of the embeddings, ns since the stream began.
-        shifts: their stamps, ns since the stream began.
-        texts: of the descriptions, in the order of the shifts.
-        shift_ages, text_ages: s from the stamp of the newest frame until it was heard.
+        frames: number of embeddings.
+        told: the descriptions.
+        shift_ages, text_ages: s from the stamp of the newest frame until a shift or a
+            description was heard.
     """
 
-    frames: list[int] = field(default_factory=list)
-    shifts: list[int] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    frames: int = 0
+    told: Told = field(default_factory=Told)
     shift_ages: list[float] = field(default_factory=list)
     text_ages: list[float] = field(default_factory=list)
 
@@ -117,19 +117,19 @@ class _Ear:
         )
 
     def _on_embedding(self, message: SemanticEmbedding) -> None:
-        self.heard.frames.append(self._stamp(message))
+        self.heard.frames += 1
 
     def _on_shift(self, message: SemanticShift) -> None:
-        self.heard.shifts.append(self._stamp(message))
         self.heard.shift_ages.append(self._age(message))
 
     def _on_description(self, message: Description) -> None:
-        self.heard.texts.append(message.text)
+        self.heard.told.stamps.append(self._stamp(message) - self.origin)
+        self.heard.told.texts.append(message.text)
         self.heard.text_ages.append(self._age(message))
 
     def _stamp(self, message: Any) -> int:
         stamp = message.header.stamp
-        return int(stamp.sec) * _SECOND + int(stamp.nanosec) - self.origin
+        return int(stamp.sec) * _SECOND + int(stamp.nanosec)
 
     def _age(self, message: Any) -> float:
-        return time.time() - (self._stamp(message) + self.origin) / _SECOND
+        return time.time() - self._stamp(message) / _SECOND

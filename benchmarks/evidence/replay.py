@@ -7,7 +7,6 @@ differ from it where they dropped a frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ from evidence.captions import cider
 from evidence.detectors import gate
 from evidence.document import table
 from evidence.intervals import mean_interval
+from evidence.scoring import nearest
 from evidence.streams import PERIOD, load_streams
+from evidence.told import Told
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime import Engine, EngineConfig
 from vljepa_ros.streaming import GateConfig
@@ -30,14 +31,6 @@ _STREAMS = (1, 3)  # quick, and in full: as cameras at once
 _SECONDS = (60.0, 180.0)  # of each
 _PERIOD = round(PERIOD * 1e9)  # ns
 _WAYS = ("offline", "nodes")
-
-
-@dataclass(frozen=True)
-class Told:
-    """Sentences about a stream: stamps (ns) of the newest frames behind them, and their texts."""
-
-    stamps: list[int]
-    texts: list[str]
 
 
 def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str, Any]:
@@ -69,10 +62,10 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
     compared = [
         {
             "frames": len(jpegs),
-            "processed": len(ear.frames),
+            "processed": ear.frames,
             "annotations": [a for a in s.facts["annotations"] if a["start"] < length * PERIOD],
             "offline": vars(follow(engine, s.embeddings[:length])),
-            "nodes": vars(Told(ear.shifts[: len(ear.texts)], ear.texts)),
+            "nodes": vars(ear.told),
         }
         for s, jpegs, ear in zip(loaded, recorded, heard, strict=True)
     ]
@@ -80,9 +73,11 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
         kind: [age for ear in heard for age in getattr(ear, f"{kind}_ages")]
         for kind in ("shift", "text")
     }
-    return summary(compared) | {
+    span = (engine.info.window_frames - 1) * engine.info.window_period
+    return summary(compared, span) | {
         "model_id": engine.info.model_id,
         "seconds": length * PERIOD,
+        "told": compared,
         "ages": {kind: np.percentile(values, (50, 95)).tolist() for kind, values in ages.items()},
     }
 
@@ -94,16 +89,19 @@ def follow(engine: Engine, embeddings: NDArray[np.float32]) -> Told:
     return Told([round(d.time * 1e9) for d in decodes], [text.text for text in texts])
 
 
-def summary(streams: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(streams: Sequence[dict[str, Any]], span: float) -> dict[str, Any]:
     """Both ways over all streams, and how far they agree.
 
     Args:
-        streams: annotations, and `Told` as a dictionary for each of both ways.
+        streams: for each its annotations, and `Told` as a dictionary for each of both ways.
+        span: as for `told_about`.
     """
     references = [a["wordings"] for s in streams for a in s["annotations"]]
     scores, result = {}, {}
     for way in _WAYS:
-        told = [text for s in streams for text in nearest(Told(**s[way]), s["annotations"])]
+        told = [
+            text for s in streams for text in told_about(Told(**s[way]), s["annotations"], span)
+        ]
         scores[way] = cider(told, references)
         result[way] = {
             "decodes": sum(len(s[way]["stamps"]) for s in streams),
@@ -128,12 +126,21 @@ def summary(streams: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def nearest(told: Told, annotations: Sequence[dict[str, Any]]) -> list[str]:
-    """For each annotation the text that is nearest in time; "" where nothing was told."""
+def told_about(told: Told, annotations: Sequence[dict[str, Any]], span: float) -> list[str]:
+    """For each annotation the text that is nearest in time, as `selection` counts it.
+
+    Args:
+        told: sentences.
+        annotations: of the same stream.
+        span: s from a window's first to its last frame; a text stands for the window's middle.
+
+    Returns:
+        A text for each; "" where nothing was told at all.
+    """
     if not told.stamps:
         return [""] * len(annotations)
-    stamps = np.array(told.stamps) / 1e9
-    return [told.texts[int(np.abs(stamps - a["start"]).argmin())] for a in annotations]
+    times = [stamp / 1e9 - span / 2 for stamp in told.stamps]
+    return [told.texts[nearest(times, annotation)] for annotation in annotations]
 
 
 def matches(one: Sequence[int], two: Sequence[int]) -> list[tuple[int, int]]:
