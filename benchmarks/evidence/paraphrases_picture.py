@@ -17,7 +17,7 @@ _SAME, _OTHER, _INK, _QUIET = "#1f6091", "#c8373f", "#222222", "#888888"
 _DARK, _LIGHT = "#333333", "#f2b705"
 _LEAST_SHARE = 1e-3  # of the pairs, which may lie outside of the histograms
 _SHAPE = 1.25  # width of a map over its height
-_MIDDLE = 0.4  # share of its width that the dots may take
+_MIDDLE = 0.34  # share of its width that the dots may take
 _TITLES = {
     "before": "Before training (MiniLM as published)",
     "after": "After training (the Y-Encoder)",
