@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evidence import replay
+from evidence.streams import Stream
 from evidence.told import Told
 
 from vljepa_ros.runtime import Engine, EngineConfig
@@ -85,3 +86,13 @@ def test_the_offline_run_tells_the_changes_of_a_stream() -> None:
     assert sentences.texts == ["nothing is happening", "the lamp goes on"]
     first, second = (stamp / PERIOD for stamp in sentences.stamps)
     assert first < 8 <= second < 12
+    assert sentences.changes == sentences.stamps[1:]
+
+
+def test_a_change_is_late_from_the_start_of_its_event() -> None:
+    annotations = stream(Told(), Told())["annotations"]
+    recorded = Stream({"annotations": annotations}, np.ones((40, 2), np.float32))
+    found = replay.detected([recorded], [[round(2.75e9), round(4.5e9)]], SPAN)
+    assert found["delay"] == pytest.approx(0.75)
+    assert found["missed"] == 0.5
+    assert replay.detected([recorded], [[]], SPAN)["delay"] is None
