@@ -11,7 +11,7 @@ from typing import Any
 import evidence.__main__ as driver
 import pytest
 from evidence.document import fill, table
-from evidence.paper import ROWS, beside
+from evidence.paper import ROWS, beside, opening
 from evidence.store import Store
 
 from vljepa_ros.errors import InputError
@@ -42,8 +42,6 @@ class Claims:
         module = SimpleNamespace(run=run, markdown=lambda r: f"{name} has {r['value']}")
         if name != "replay":
             module.draw = lambda result, path: path.write_text(str(result["value"]))
-        if name == "selection":
-            module.headline = lambda result: f"saved {result['value']}x"
         return module
 
 
@@ -56,6 +54,7 @@ def claims(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Claims:
         (tmp_path / document).write_text((ROOT / document).read_text("utf-8"))
     monkeypatch.setattr(driver, "ROOT", tmp_path)
     monkeypatch.setattr(driver, "import_module", made.module)
+    monkeypatch.setattr(driver, "opening", lambda result: f"saved {result['value']}x")
     monkeypatch.setattr(driver, "beside", lambda entries: f"rows of {len(entries)}")
     use_model(monkeypatch, "model@1")
     monkeypatch.chdir(tmp_path)
@@ -194,3 +193,51 @@ def test_the_papers_table_shows_what_is_not_measured_as_empty() -> None:
     assert len(lines) == 2 + len(ROWS)
     assert all(line.split("|")[4].strip() == "" for line in lines[2:])
     assert {row.claim for row in ROWS} <= driver.CLAIMS.keys()
+
+
+def test_ours_stand_beside_the_papers() -> None:
+    """On results as the claims give them, with numbers of no meaning."""
+    gate = {"name": "our gate", "saving": 3.5, "saving_95": [3.0, 4.25], "interval": 4.2}
+    ward = {"name": "Ward clustering", "saving": 2.0, "saving_95": [1.5, 2.5], "interval": 4.0}
+    selection = {
+        "streams": {"counts": {"test": 60}, "seconds": 180.0, "seconds_per_annotation": 6.25},
+        "ways": [ward, {**ward, "name": "Ward clustering, averaged"}, gate],
+    }
+    scores = {"cider": 20.0, "top5": 0.5}
+    curve = [{"tabletop": scores, "composites": {"cider": 10.0, "top5": 0.1}}] * 2
+    prediction = {
+        "parameters": {"vl-jepa": 3e6, "vlm": 6e6},
+        "samples": [10, 32768],
+        "curves": {"vl-jepa": [curve, curve], "vlm": [[{"tabletop": scores}] * 2]},
+        "costs": {
+            "ms": {
+                "vl-jepa: query": 1.0,
+                "vl-jepa: x-encoder": 20.0,
+                "vl-jepa: predictor": 5.0,
+                "vl-jepa: decoding": 10.0,
+                "vlm: x-encoder": 20.0,
+                "vlm: language model": 40.0,
+            }
+        },
+    }
+    tasks = {
+        "rows": [
+            {"task": "tabletop: naming, 10 names", "systems": {"shipped": {"right": [0.9]}}},
+            {"task": "photographs: naming, 10 names", "systems": {"shipped": {"right": [0.6]}}},
+        ]
+    }
+    results = {"prediction": prediction, "selection": selection, "tasks": tasks}
+    lines = beside({name: {"result": result} for name, result in results.items()}).splitlines()
+    cells = [tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in lines[2:]]
+    ours = {(claim, what): found for claim, what, _, found, _ in cells}
+    assert ours["prediction", "CIDEr at the end, VL-JEPA / token VLM"] == "15.0 / 20.0"
+    assert ours["prediction", "top-5 at the end, VL-JEPA / token VLM, %"] == "30.0 / 50.0"
+    assert ours["prediction", "parameters trained, VL-JEPA / token VLM"] == "3.0 M / 6.0 M"
+    assert ours["prediction", "a caption, token VLM"] == "60 ms"
+    assert ours["prediction", "a caption, VL-JEPA"] == "36 ms"
+    assert ours["prediction", "an embedding without text"] == "26 ms"
+    assert ours["selection", "decodes saved at equal CIDEr, live"] == "3.50x (3.00 to 4.25)"
+    assert ours["selection", "seconds between decodes / between annotations"] == "4.20 / 6.2"
+    assert ours["tasks", "naming, top-1, %"] == "tabletop 90.0, photographs 60.0"
+    assert "**3.50x (3.00 to 4.25)**" in opening(selection)
+    assert "60 held-out streams of 180 s" in opening(selection)
