@@ -1,12 +1,13 @@
 # Everything that a developer starts. `make help` lists it.
 #
-# PYTHON makes the virtual environment; VIDEO is played by the demo.
+# PYTHON makes the virtual environment; VIDEO is played by the demo; QUICK=1 measures a subset.
 PYTHON ?= python3
 VIDEO ?=
+QUICK ?=
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench lint clean FORCE
+.PHONY: help build demo test bench evidence lint clean FORCE
 
 ENV := .venv/installed.stamp
 BUILT := install/built.stamp
@@ -25,6 +26,10 @@ test: $(BUILT)  ## unit tests, ROS 2 tests, style and types
 
 bench: $(BUILT)  ## measure the nodes; table and JSON (docs/performance.json)
 	@. tools/env.sh && exec python benchmarks/all.py --json docs/performance.json
+
+evidence: $(BUILT)  ## measure the paper's claims (docs/evidence.md); QUICK=1: a subset, into runs/
+	@. tools/env.sh && PYTHONPATH="$$PWD/benchmarks:$$PYTHONPATH" \
+	  exec python -m evidence $(if $(QUICK),--quick)
 
 lint: $(ENV)  ## style (ruff) and types (mypy)
 	@failed=0; for check in 'ruff check .' 'ruff format --check .' mypy; do \

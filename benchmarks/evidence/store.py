@@ -1,0 +1,62 @@
+"""Results that are kept, so that a run that was ended goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Results of one model in one setting; those of others lie elsewhere and are never read.
+
+    Claims share their own folders among models, since streams need not be drawn anew; what they
+    keep there of a model, they keep apart.
+
+    Args:
+        root: folder of all evidence.
+        model_id: of the engine.
+        quick: whether they are of the subset.
+    """
+
+    root: Path
+    model_id: str
+    quick: bool
+
+    @property
+    def folder(self) -> Path:
+        """Of this setting."""
+        return self.root / ("quick" if self.quick else "full")
+
+    def path(self, name: str) -> Path:
+        """Where a claim's result lies."""
+        return self.folder / "results" / self.model_id / f"{name}.json"
+
+    def work(self, name: str) -> Path:
+        """A claim's own folder, which is made."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def load(self, name: str) -> Entry | None:
+        """What `save` wrote; None where there is nothing."""
+        if not self.path(name).is_file():
+            return None
+        entry: Entry = json.loads(self.path(name).read_text("utf-8"))
+        return entry
+
+    def save(self, name: str, entry: Entry) -> None:
+        """Keep a result; a file that has its name is whole."""
+        write_whole(self.path(name), json.dumps(entry))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it has its name only when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
