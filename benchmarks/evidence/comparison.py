@@ -24,8 +24,8 @@ from evidence.arms import (
 )
 from evidence.costs import measure_costs
 from evidence.episodes import load_first
-from evidence.questions import Questions, chance, draw_questions, perfect_cider, score
 from evidence.kept import Kept, digest
+from evidence.questions import Questions, chance, draw_questions, perfect_cider, score
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
 from vljepa_ros.training.config import StageConfig, TrainConfig
@@ -92,6 +92,8 @@ class Comparison:
         """See `evidence.prediction`."""
         curves = {name: [self.curve(name, s) for s in self.settings.seeds] for name in ARMS}
         arms = {name: self.final(name) for name in ARMS}
+        for name in ARMS:
+            self.saved(name)
         asked = self.asked("test")
         return {
             "settings": asdict(self.settings),
@@ -119,19 +121,24 @@ class Comparison:
         ]
 
     def final(self, name: str) -> Arm:
-        """An arm at its end, of the first seed; its weights are kept in a folder of its name."""
+        """An arm at its end, of the first seed."""
         seed = self.settings.seeds[0]
         self.curve(name, seed)
-        arm = self._train(name, seed, self._rates(name)["chosen"], self.settings.steps)
+        return self._train(name, seed, self._rates(name)["chosen"], self.settings.steps)
+
+    def saved(self, name: str) -> Path:
+        """Folder of the weights of `final`, which is made where it is missing."""
         folder = self.kept.folder / name
         if not folder.is_dir():
             part = folder.with_name(f"{name}.part")
+            arm = self.final(name)
             if isinstance(arm, EmbeddingArm):
                 save_checkpoint(arm.model, part)
             else:
+                assert isinstance(arm, TokenArm)
                 save_token_model(arm.model, part)
             part.rename(folder)
-        return arm
+        return folder
 
     def _rates(self, name: str) -> dict[str, Any]:
         """The learning rate whose short run scores best on the validation split, and the scores.

@@ -64,7 +64,7 @@ def score(arm: Arm, questions: Questions) -> dict[str, float]:
             for windows, queries, answers in _passes(questions.things)
         ]
     )
-    right = [share_right(arm.scores, drawn) for drawn in questions.choices.values()]
+    right = [right_choices(arm.scores, drawn) for drawn in questions.choices.values()]
     return {
         "cider": float(cider(told, [s.answers for s, _, _ in questions.captions]).mean()),
         "top1": float((ranks < 1).mean()),
@@ -94,7 +94,7 @@ def perfect_cider(questions: Questions) -> float:
     return float(cider(told, [sample.answers for sample in drawn]).mean())
 
 
-def share_right(
+def right_choices(
     scores: Callable[[Tensor, Sequence[str], Sequence[str]], Tensor], drawn: Sequence[Draw]
 ) -> NDArray[np.bool_]:
     """Whether the best of each question's choices is its answer: (K,), in order."""
@@ -125,8 +125,8 @@ def _passes(drawn: Sequence[Draw]) -> Iterator[tuple[Tensor, list[str], list[str
 
 
 def _ranks(scores: Tensor, answers: Sequence[str], candidates: Sequence[str]) -> NDArray[np.int64]:
-    """How many candidates score higher than the right one: (B,)."""
+    """How many other candidates score as high as the right one: (B,)."""
     places = {candidate: place for place, candidate in enumerate(candidates)}
     right = torch.tensor([places[answer] for answer in answers])
     own = scores.gather(1, right[:, None])
-    return (scores > own).sum(1).numpy()
+    return (scores >= own).sum(1).numpy() - 1
