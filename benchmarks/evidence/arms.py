@@ -31,7 +31,7 @@ from vljepa_ros.model.config import (
 from vljepa_ros.model.predictor import Predictor
 from vljepa_ros.training.dataset import Batch, Sampler
 from vljepa_ros.training.objective import InfoNCE
-from vljepa_ros.training.steps import AlignmentStep, DecodingStep
+from vljepa_ros.training.steps import AlignmentStep, DecodingStep, Texts
 
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 
@@ -90,6 +90,7 @@ class EmbeddingArm:
             config.embedding_dim,
         )
         self.step = AlignmentStep(self.model, InfoNCE())
+        self.step.texts = Targets(self.model)
         self.step.texts.known = known
 
     def captions(self, windows: Tensor, queries: Sequence[str]) -> list[str]:
@@ -100,6 +101,15 @@ class EmbeddingArm:
         """See `Arm`: cosines."""
         texts = self.step.texts.embed(candidates)
         return self.model.predict(windows, queries) @ texts.T
+
+
+class Targets(Texts):
+    """Embeds in full precision while training too, so that it does not matter who asks first."""
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """See `Texts`."""
+        with torch.autocast(self.y_encoder.head.weight.device.type, enabled=False):
+            return super().embed(texts)
 
 
 class TokenArm:

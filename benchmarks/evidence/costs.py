@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 from evidence.arms import EmbeddingArm, TokenArm
 from vljepa_ros.training.dataset import window_frames
-from vljepa_ros.training.features import load_pictures
+from vljepa_ros.training.features import Episode
 from vljepa_ros.training.phrases import CAPTION_QUERIES
 
 _WARM = 2  # rounds that do not count
@@ -24,7 +23,7 @@ _WARM = 2  # rounds that do not count
 def measure_costs(
     embedding: EmbeddingArm,
     token: TokenArm,
-    data: Path,
+    episodes: Sequence[Episode],
     labels: Sequence[str],
     rounds: int,
 ) -> dict[str, Any]:
@@ -33,12 +32,11 @@ def measure_costs(
     Args:
         embedding: VL-JEPA.
         token: the token-space VLM.
-        data: folder with pictures of the test split.
+        episodes: with pictures.
         labels: among which the window's is chosen.
         rounds: of both.
     """
-    model, window = embedding.model.float(), embedding.model.window
-    episodes = load_pictures(data, ("tabletop",), "test", model.image_size)
+    model, window = embedding.model, embedding.model.window
     known = model.encode_text(labels)
     spent: dict[str, list[float]] = defaultdict(list)
 

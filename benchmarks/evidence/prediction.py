@@ -24,10 +24,11 @@ _QUICK = {
     "steps": 32,
     "batch_size": 32,
     "warmup_steps": 4,
+    "seeds": (0, 1),
     "rates": (1e-3,),
     "trial_steps": 4,
     "decoder_steps": 100,
-    "questions": 40,
+    "questions": 24,
     "rounds": 5,
 }
 

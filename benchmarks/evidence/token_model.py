@@ -28,7 +28,7 @@ from vljepa_ros.training.dataset import Batch
 
 _MAX_TOKENS = 40  # of an answer, from start to end; as the Y-Decoder's
 _PACKED = 256  # tokens of candidates that are ranked in one pass
-_UNTAUGHT = -1  # target on padding
+_UNTAUGHT = -1  # target on padding, and for words that it does not have
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,10 @@ class TokenStep(nn.Module):
         queries = [sample.query for sample in batch.samples]
         text, mask = self.model.tokenize(batch.texts)
         logits = self.model(batch.frames.to(device, dtype), queries, text[:, :-1])
-        right = torch.searchsorted(self.model.words, text[:, 1:].int())
-        right = right.masked_fill(~mask[:, 1:], _UNTAUGHT)
+        words, told = self.model.words, text[:, 1:].int()
+        right = torch.searchsorted(words, told).clamp(max=len(words) - 1)
+        known = mask[:, 1:] & (words[right] == told)
+        right = right.masked_fill(~known, _UNTAUGHT)
         return F.cross_entropy(
             logits.float().flatten(0, 1), right.flatten(), ignore_index=_UNTAUGHT
         )
