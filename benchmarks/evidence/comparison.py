@@ -60,7 +60,9 @@ class Settings:
     trial_steps: int = 64  # of each rate
     decoder_steps: int = 1500
     decoder_rate: float = 1e-3
-    decoder_noise: float = 0.6  # as in config/models/vljepa-tiny.yaml
+    decoder_noise: float = (
+        1.5  # strong, as in CapDec (arXiv 2211.00575), which knows texts alone too
+    )
     questions: int = 100  # captions of each source, and things to be named
     rounds: int = 60  # of the inference costs
     precision: str = "fp32"  # of the transformers while they train
