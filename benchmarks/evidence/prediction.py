@@ -7,6 +7,7 @@ samples; one towards MiniLM's frozen space, the other word by word with twice th
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
 
 def compare(data: Path, work: Path, quick: bool, progress: Progress) -> Comparison:
     """The comparison, of which other claims want the trained arms; arguments as of `run`."""
+    os.environ["ACCELERATE_USE_CPU"] = "true"  # also where there is a GPU, as costs are a CPU's
     settings = Settings(precision=_precision())
     return Comparison(data, work, replace(settings, **_QUICK) if quick else settings, progress)
 

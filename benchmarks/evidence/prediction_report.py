@@ -146,7 +146,10 @@ def _sizes(result: dict[str, Any]) -> str:
 
 
 def _curves(result: dict[str, Any]) -> str:
-    heads = ["samples", *(f"{_TITLES[m]}: {name}" for m in METRICS for name in _NAMES.values())]
+    heads = [
+        "samples; mean (lowest to highest of the seeds)",
+        *(f"{_TITLES[m]}: {name}" for m in METRICS for name in _NAMES.values()),
+    ]
     rows = []
     for place, samples in enumerate(result["samples"]):
         cells = [f"{samples:,}"]
