@@ -96,14 +96,15 @@ class Predictor(nn.Module):
             (B, D), not normalised.
         """
         # One window that all queries share is projected once.
-        visual = self._visual(tokens).expand(query.shape[0], -1, -1)
+        visual = self.visual(tokens).expand(query.shape[0], -1, -1)
         x = torch.cat([visual, self.query_projection(query)], dim=1)
         mask = torch.cat([query_mask.new_ones(visual.shape[:2]), query_mask], dim=1)
         x = self.transformer(x, mask)
         weight = mask.unsqueeze(-1).to(x.dtype)
         return self.output_projection((x * weight).sum(1) / weight.sum(1))
 
-    def _visual(self, tokens: Tensor) -> Tensor:
+    def visual(self, tokens: Tensor) -> Tensor:
+        """What the transformer reads of (B, T, N, C) tokens: (B, T / tubelet * N, width)."""
         seen, classes = tokens.split([tokens.shape[2] - self.class_tokens, self.class_tokens], 2)
         # Autocast norms in fp32; what follows would copy twice as much.
         x = self.visual_norm(seen).to(seen.dtype) if self.config.adapt_tokens else seen

@@ -76,6 +76,7 @@ class Sampler:
         conditioned: whether the query is told; if not, it is empty, as in the paper's caption
             pretraining (section 3.2).
         classes: which some windows are made to show; None for none.
+        negatives: wrong answers drawn for each sample.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Sampler:
         seed: int,
         conditioned: bool = True,
         classes: ClassWindows | None = None,
+        negatives: int = HARD_NEGATIVES,
     ) -> None:
         if not episodes:
             raise InputError("there are no episodes; run `vljepa data` first")
@@ -96,6 +98,7 @@ class Sampler:
         self.random = Random(seed)
         self.conditioned = conditioned
         self.classes = classes
+        self.negatives = negatives
         self.things: dict[str, list[Facts]] = defaultdict(list)
         for facts in (episode.facts for episode in episodes):
             self.things[facts["source"]] += facts["objects"]
@@ -135,7 +138,7 @@ class Sampler:
             random = Random(choice)
             wrong = self._negatives(sample, episode, numbers, seed)
             if self.classes is not None and _is_replaced(episode, random):
-                sample, wrong = self.classes.replace(frames[row], random, HARD_NEGATIVES)
+                sample, wrong = self.classes.replace(frames[row], random, self.negatives)
             samples.append(sample if self.conditioned else replace(sample, query=""))
             texts.append(random.choice(sample.answers))
             others.append(random.choice(sample.answers))
@@ -147,7 +150,7 @@ class Sampler:
         self, sample: Sample, episode: Episode, frames: list[int], seed: int
     ) -> list[str]:
         window, things = (frames[0], frames[-1]), self.things[episode.facts["source"]]
-        return hard_negatives(episode.facts, window, sample, seed, things, HARD_NEGATIVES)
+        return hard_negatives(episode.facts, window, sample, seed, things, self.negatives)
 
 
 def _is_replaced(episode: Episode, random: Random) -> bool:

@@ -16,25 +16,27 @@ from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import Sampler, window_frames
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
-from vljepa_ros.training.language import Sample, make_sample, name_of, with_article
 from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.paraphrases import caption_triplets, triplet_metric, written_triplets
 from vljepa_ros.training.photographs import draw_choices, load_photographs
 from vljepa_ros.training.sources import SourceError
+from vljepa_ros.training.trials import (
+    CHOICE_KINDS,
+    Draw,
+    draw_distinct,
+    draw_labels,
+    draw_trials,
+    is_asked,
+    names_shown,
+)
 
 _log = logging.getLogger(__name__)
-
-Draw = tuple[Sample, Episode, list[int]]
 
 _POOL = 100  # texts that a window's own is searched among
 _WAYS = 10  # labels of a classification
 _STREAM_QUERY = "What is happening?"
 _LABEL_QUERY = "What is shown?"  # the embedder's default
 _SHARES = ("value", "chance")
-CHOICE_KINDS = (
-    *("color", "count", "where", "exists"),
-    *("lamp", "furniture", "lamp_state", "furniture_state"),
-)
 TOLD_KINDS = ("caption", "event", "what", "count", "where", "exists")  # both sources have them
 
 
@@ -117,7 +119,7 @@ class Evaluation:
         """Text-to-video recall@1: the window that a caption belongs to, among 100."""
         hits = trials = 0
         for pool in range(max(1, self.count // _POOL)):
-            drawn = self._distinct(episodes, "caption", _POOL, self.seed + pool)
+            drawn = draw_distinct(episodes, self.window, "caption", _POOL, self.seed + pool)
             videos = np.concatenate([self._predict(draw) for draw in drawn])
             texts = self.engine.encode_text([sample.answers[0] for sample, _, _ in drawn])
             hits += int(((texts @ videos.T).argmax(1) == np.arange(len(drawn))).sum())
@@ -126,14 +128,13 @@ class Evaluation:
 
     def classification(self, source: str, episodes: Sequence[Episode]) -> Metric:
         """Open-vocabulary classification of one object among ten names of the split."""
-        names = {name_of(e.facts, o["id"]) for e in episodes for o in e.facts["objects"]}
-        drawn = self._draw(episodes, "what", self.count, self.seed)
-        labels = sorted(with_article(name) for name in names)
-        return self._choose(f"{source}: {_WAYS}-way classification", drawn, labels)
+        drawn = self._draw(episodes, "what")
+        name = f"{source}: {_WAYS}-way classification"
+        return self._choose(name, drawn, names_shown(episodes))
 
     def event_choice(self, source: str, episodes: Sequence[Episode]) -> Metric:
         """What happened, among ten event sentences of the split."""
-        drawn = self._draw(episodes, "event", self.count, self.seed)
+        drawn = self._draw(episodes, "event")
         sentences = sorted({sample.answers[0] for sample, _, _ in drawn})
         return self._choose(f"{source}: {_WAYS}-way event", drawn, sentences)
 
@@ -141,9 +142,9 @@ class Evaluation:
         """Discriminative VQA: one metric for each kind of question, and their mean."""
         metrics = []
         for kind in CHOICE_KINDS:
-            if not _is_asked(episodes, kind):
+            if not is_asked(episodes, kind):
                 continue
-            drawn = self._draw(episodes, kind, self.count, self.seed)
+            drawn = self._draw(episodes, kind)
             right = 0
             for draw in drawn:
                 sample = draw[0]
@@ -162,7 +163,7 @@ class Evaluation:
         """
         metrics = []
         for kind in TOLD_KINDS:
-            drawn = self._draw(episodes, kind, self.count, self.seed)
+            drawn = self._draw(episodes, kind)
             decoded = self.engine.decode(np.concatenate([self._predict(draw) for draw in drawn]))
             right = sum(
                 text.text in (answer.lower() for answer in sample.answers)
@@ -227,30 +228,15 @@ class Evaluation:
 
     def _choose(self, name: str, drawn: Sequence[Draw], labels: Sequence[str]) -> Metric:
         """Share of draws whose plainest answer is the nearest of ten labels."""
-        random = Random(self.seed)
         ways = min(_WAYS, len(labels))
+        choices = draw_labels(drawn, labels, ways, self.seed)
         right = 0
-        for draw in drawn:
-            answer = draw[0].answers[0]
-            others = [label for label in labels if label != answer]
-            ranking = self.engine.rank(
-                self._predict(draw)[0], [answer, *random.sample(others, ways - 1)]
-            )
-            right += ranking.best == 0
+        for draw, some in zip(drawn, choices, strict=True):
+            right += self.engine.rank(self._predict(draw)[0], some).best == 0
         return Metric(name, right / len(drawn), 1 / ways, len(drawn))
 
-    def _draw(self, episodes: Sequence[Episode], kind: str, count: int, seed: int) -> list[Draw]:
-        sampler = Sampler(episodes, self.window, {kind: 1.0}, seed)
-        return [sampler.draw() for _ in range(count)]
-
-    def _distinct(
-        self, episodes: Sequence[Episode], kind: str, count: int, seed: int
-    ) -> list[Draw]:
-        """Draws whose answers all mean something else, as many as there are up to `count`."""
-        found: dict[str, Draw] = {}
-        for draw in self._draw(episodes, kind, 20 * count, seed):
-            found.setdefault(draw[0].meaning, draw)
-        return list(found.values())[:count]
+    def _draw(self, episodes: Sequence[Episode], kind: str) -> list[Draw]:
+        return draw_trials(episodes, self.window, kind, self.count, self.seed)
 
     def _predict(self, draw: Draw) -> NDArray[np.float32]:
         sample, episode, frames = draw
@@ -264,13 +250,3 @@ class Evaluation:
         drawn = episode.frames[list(frames)]
         tokens = self.engine.encode_frames(list(drawn)) if drawn.dtype == np.uint8 else drawn
         return self.engine.predict(list(tokens), [query])
-
-
-def _is_asked(episodes: Sequence[Episode], kind: str) -> bool:
-    """False for kinds that these episodes never give rise to, for example lamps."""
-    random = Random(0)
-    return any(
-        make_sample(e.facts, frame, frame, kind, random) is not None
-        for e in episodes
-        for frame in (0, len(e.frames) - 1)
-    )

@@ -40,7 +40,7 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     model.load_pretrained()
     episodes = _episodes(model, config, data)
     sampler = Sampler(episodes, model.window, KIND_WEIGHTS, config.seed, classes=_classes(model))
-    model.learn_words(_words(sampler))
+    model.learn_words(training_words(sampler))
     if config.pretraining is not None:
         captions = Sampler(episodes, model.window, {"caption": 1.0}, config.seed, False)
         model = _align(model, "pretraining", config.pretraining, captions, config, run)
@@ -114,7 +114,7 @@ def _classes(model: VLJEPA) -> ClassWindows | None:
     return ClassWindows(names, encoder.class_embeddings, encoder.class_tokens)
 
 
-def _words(sampler: Sampler) -> list[str]:
+def training_words(sampler: Sampler) -> list[str]:
     """Texts with all the words of the training texts."""
     words = {word for _ in range(_VOCABULARY_DRAWS) for word in sampler.draw()[0].answers}
     if sampler.classes is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def run_stage(
     stage: StageConfig,
     config: TrainConfig,
     run: Path,
+    progress: Progress | None = None,
 ) -> None:
     """Train `step` in place, or go on from the last checkpoint in `run`/`name`.
 
@@ -70,6 +72,7 @@ def run_stage(
         stage: how long and how fast.
         config: precision, number of reading processes, distance of checkpoints.
         run: folder of the run.
+        progress: where to show a bar; None for one of its own.
 
     Raises:
         InputError: the processes cannot share a batch evenly, or do not work together as
@@ -109,7 +112,9 @@ def run_stage(
         num_workers=config.workers,
         generator=torch.Generator(),
     )
-    for number, batch in zip(numbers, _bar(name, loader, numbers, accelerator), strict=True):
+    for number, batch in zip(
+        numbers, _bar(name, loader, numbers, accelerator, progress), strict=True
+    ):
         with accelerator.accumulate(shared):
             loss = shared(batch)
             accelerator.backward(loss)
@@ -184,11 +189,18 @@ def _resume(accelerator: Accelerator, folder: Path) -> int:
 
 
 def _bar(
-    name: str, batches: Iterable[Batch], numbers: range, accelerator: Accelerator
+    name: str,
+    batches: Iterable[Batch],
+    numbers: range,
+    accelerator: Accelerator,
+    progress: Progress | None,
 ) -> Iterator[Batch]:
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not accelerator.is_main_process) as progress:
-        task = progress.add_task(name, total=numbers.stop, completed=numbers.start)
+    own = Progress(*columns, disable=not accelerator.is_main_process)
+    with nullcontext(progress) if progress is not None else own as shown:
+        task = shown.add_task(name, total=numbers.stop, completed=numbers.start)
         for batch in batches:
             yield batch
-            progress.advance(task)
+            shown.advance(task)
+        if progress is not None:
+            progress.remove_task(task)

@@ -120,19 +120,21 @@ class DecodingStep(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens of a batch's answers: scalar.
 
-        The embeddings of the first half are predicted, those of the second true. Several processes
-        weigh their own tokens, not those of all, alike.
+        Several processes weigh their own tokens, not those of all, alike.
         """
-        half = len(batch.samples) // 2
         with torch.no_grad():
-            predicted = predict(self.model, batch.part(0, half)).float()
-            told = batch.part(half, len(batch.samples))
-            true = self.texts.embed_between(told.texts, told.others)
-            embeddings = _with_noise(torch.cat([predicted, true]), self.noise)
+            embeddings = _with_noise(self.embed(batch), self.noise)
         answers = [sample.answers[0] for sample in batch.samples]
         tokens, mask = (x.to(embeddings.device) for x in self.model.y_decoder.tokenize(answers))
         logits = self.model.y_decoder(embeddings, tokens[:, :-1])
         return F.cross_entropy(logits.float()[mask[:, 1:]], tokens[:, 1:][mask[:, 1:]])
+
+    def embed(self, batch: Batch) -> Tensor:
+        """What is to be decoded, (B, D): for the first half predicted, for the second true."""
+        half = len(batch.samples) // 2
+        predicted = predict(self.model, batch.part(0, half)).float()
+        told = batch.part(half, len(batch.samples))
+        return torch.cat([predicted, self.texts.embed_between(told.texts, told.others)])
 
 
 def predict(model: VLJEPA, batch: Batch) -> Tensor:
