@@ -164,7 +164,9 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         },
         "ways": rows,
         "detection": [
-            _detection(way, knobs[way.name], study) for way in ways if way.name in knobs
+            _detection(way, knobs[way.name], study)
+            for way in ways
+            if way.name in knobs and way.name != MEMORY  # which tells when the gate does
         ],
         "seeds": [
             _part(curves, knobs, [i for i, s in enumerate(test) if s.facts["seed_group"] == seed])

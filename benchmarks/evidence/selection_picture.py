@@ -10,28 +10,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from evidence.sweeps import GATE, MEMORY
+from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
 
 _INK, _QUIET, _GRID = "#222222", "#777777", "#e6e6e6"
 _OURS, _WITH_MEMORY = "#1f6091", "#2a9d8f"
 # Colour, width and dashes of each line; what is not here is not drawn.
 _LINES: dict[str, tuple[str, float, str]] = {
-    "uniform": ("#8a8a8a", 2.2, "-"),
-    "uniform, averaged": ("#8a8a8a", 1.4, ":"),
+    MEMORY: (_WITH_MEMORY, 3.2, "-"),
+    GATE: (_OURS, 3.2, "-"),
+    "CUSUM": ("#c8575f", 1.2, "-"),
+    "EWMA": ("#a56eb3", 1.2, "-"),
+    "Bayesian": ("#7a8f3c", 1.2, "-"),
+    "kernel change points, averaged": ("#b9a26a", 1.2, "-."),
     "Ward clustering": ("#d98e32", 2.2, "-"),
     "Ward clustering, averaged": ("#d98e32", 1.4, ":"),
-    "kernel change points, averaged": ("#b9a26a", 1.2, "-."),
-    "EWMA": ("#a56eb3", 1.2, "-"),
-    "CUSUM": ("#c8575f", 1.2, "-"),
-    "Bayesian": ("#7a8f3c", 1.2, "-"),
-    "uniform, with memory": ("#8a8a8a", 1.4, "--"),
-    GATE: (_OURS, 3.2, "-"),
-    MEMORY: (_WITH_MEMORY, 3.2, "-"),
+    UNIFORM_MEMORY: ("#8a8a8a", 1.4, "--"),
+    "uniform": ("#8a8a8a", 2.2, "-"),
+    "uniform, averaged": ("#8a8a8a", 1.4, ":"),
 }
 _NAMES = {
     "uniform": "at even times (uniform)",
     "uniform, averaged": "at even times, averaged",
-    "uniform, with memory": "at even times, with memory",
+    UNIFORM_MEMORY: "at even times, with memory",
     "Ward clustering": "the paper's clustering, offline",
     "Ward clustering, averaged": "the paper's clustering, averaged",
     "kernel change points, averaged": "best segmentation, offline",
@@ -48,20 +48,23 @@ def draw(result: dict[str, Any], path: Path) -> None:
     """Write the picture of `selection.run`'s result as PNG."""
     figure = Figure(figsize=(13, 6.4), dpi=120, facecolor="white")
     FigureCanvasAgg(figure)
-    title = "What is told, and how often it must be decoded for that"
+    title = "Decoding only when the meaning changes"
     figure.text(0.045, 0.945, title, fontsize=19, weight="bold", color=_INK)
     streams = result["streams"]
     about = (
         f"{streams['counts']['test']} held-out streams of {streams['seconds'] / 60:g} min, "
-        f"{streams['annotations']} events; each is compared with the text nearest in time"
+        f"{streams['annotations']} events, each compared with the decoded text nearest in time"
     )
     figure.text(0.045, 0.9, about, fontsize=12, color=_QUIET)
     _draw_curves(figure.add_axes((0.06, 0.105, 0.59, 0.745)), result)
     rows = result["detection"]
-    upper = figure.add_axes((0.79, 0.535, 0.19, 0.27))
-    _draw_delays(upper, rows)
-    lower = figure.add_axes((0.79, 0.105, 0.19, 0.27))
-    _draw_alarms(lower, rows, streams["counts"]["test-still"])
+    delays = figure.add_axes((0.765, 0.535, 0.215, 0.25))
+    _head(delays, "Delay", "after an event began: median to 90th percentile")
+    _draw_delays(delays, rows)
+    alarms = figure.add_axes((0.765, 0.105, 0.215, 0.25))
+    quiet = f"per hour, in {streams['counts']['test-still']} streams where nothing happens"
+    _head(alarms, "False alarms", quiet)
+    _draw_alarms(alarms, rows)
     figure.savefig(path, facecolor="white")
 
 
@@ -102,8 +105,10 @@ def _draw_saving(axes: Axes, row: dict[str, Any], colour: str, height: float) ->
     axes.plot([near, far], [value] * 2, "o", color=colour, markersize=8, mec="white", zorder=5)
     arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (far, height), (near, height), arrowprops=arrow, zorder=4)
-    label = f" {row['saving']:.1f}x fewer decodes, as good"
-    axes.text(far, height, label, fontsize=13, weight="bold", color=colour, va="center")
+    label = f"{row['saving']:.1f}x fewer decodes, same CIDEr"
+    style = {"fontsize": 13, "weight": "bold", "va": "center", "zorder": 6}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axes.text(far * 1.05, height, label, color=colour, bbox=box, **style)
 
 
 def _draw_delays(axes: Axes, rows: list[dict[str, Any]]) -> None:
@@ -116,11 +121,9 @@ def _draw_delays(axes: Axes, rows: list[dict[str, Any]]) -> None:
         axes.text(row["delay_90"] * 1.04, place, f"{row['delay_median']:.2f} s", **_beside())
     _label_rows(axes, shown)
     axes.set_xlim(0, 1.45 * max([0.1, *(row["delay_90"] for row in shown)]))
-    axes.set_title("Told after an event began", loc="left", fontsize=12, weight="bold", pad=22)
-    _subtitle(axes, "s: median, line to the 90th percentile")
 
 
-def _draw_alarms(axes: Axes, rows: list[dict[str, Any]], streams: int) -> None:
+def _draw_alarms(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """False alarms an hour where nothing happens."""
     values = [row["false_alarms_per_hour_still"] for row in rows]
     for place, (row, value) in enumerate(zip(rows, values, strict=True)):
@@ -128,16 +131,19 @@ def _draw_alarms(axes: Axes, rows: list[dict[str, Any]], streams: int) -> None:
         axes.text(value, place, f" {value:.1f}", **_beside())
     _label_rows(axes, rows)
     axes.set_xlim(0, 1.3 * max(1.0, *values))
-    axes.set_title("False alarms per hour", loc="left", fontsize=12, weight="bold", pad=22)
-    _subtitle(axes, f"{streams} streams in which nothing happens")
 
 
 def _beside() -> dict[str, Any]:
     return {"va": "center", "fontsize": 10.5, "color": _INK}
 
 
-def _subtitle(axes: Axes, text: str) -> None:
-    axes.text(0, 1.045, text, transform=axes.transAxes, fontsize=10.5, color=_QUIET)
+def _head(axes: Axes, title: str, about: str) -> None:
+    """Write above the axes, from where its labels begin."""
+    place = axes.get_position()
+    figure = axes.get_figure()
+    assert figure is not None
+    figure.text(0.69, place.y1 + 0.058, title, fontsize=13, weight="bold", color=_INK)
+    figure.text(0.69, place.y1 + 0.02, about, fontsize=10.5, color=_QUIET)
 
 
 def _label_rows(axes: Axes, rows: list[dict[str, Any]]) -> None:

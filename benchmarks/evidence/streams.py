@@ -186,16 +186,13 @@ def draw_stream(episode: Episode, disturbance: Disturbance) -> Iterator[NDArray[
 
 
 def write_stream(work: Path, kind: str, index: int, seed: int, seconds: float) -> None:
-    """Draw one stream into a shard of its own, unless it is there with this length."""
-    path = shard_path(work, "streams", kind, index)
+    """Draw one stream into a shard of its own."""
+    cv2.setNumThreads(1)
     number = stream_seed(seed, kind, index)
     episode = plan_stream(number, seconds, still=kind.endswith("still"))
     facts = episode.facts(PERIOD)
-    if path.exists() and index_shard(path)[0].facts["frames"] == facts["frames"]:
-        return
-    cv2.setNumThreads(1)
     facts |= {"seed_group": seed, "annotations": annotations(episode, facts)}
-    with ShardWriter(path) as writer:
+    with ShardWriter(shard_path(work, "streams", kind, index)) as writer:
         images = draw_stream(episode, plan_disturbance(number, seconds))
         jpegs = [encode_jpeg(to_input_size(image, INPUT_SIZE)) for image in images]
         writer.add(f"{kind}-{index:04d}", facts, jpegs)
@@ -204,15 +201,22 @@ def write_stream(work: Path, kind: str, index: int, seed: int, seconds: float) -
 def make_streams(
     work: Path, counts: dict[str, int], seeds: int, seconds: float, progress: Progress
 ) -> None:
-    """Draw what is missing of `counts` streams of each kind, shared out among `seeds` seeds."""
+    """Draw `counts` streams of each kind, of `seeds` seeds in turn, but not what is there."""
     jobs = [(kind, i, i % seeds) for kind, count in counts.items() for i in range(count)]
     bar = progress.add_task("streams drawn", total=len(jobs))
+    jobs = [job for job in jobs if not _is_there(shard_path(work, "streams", *job[:2]), seconds)]
+    progress.advance(bar, sum(counts.values()) - len(jobs))
     # A forked child would share the parent's graphics context.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
         for job in as_completed([pool.submit(write_stream, work, *j, seconds) for j in jobs]):
             job.result()
             progress.advance(bar)
+
+
+def _is_there(shard: Path, seconds: float) -> bool:
+    """Whether a shard holds a stream of this length."""
+    return shard.exists() and index_shard(shard)[0].facts["frames"] == round(seconds / PERIOD)
 
 
 def embed(engine: Engine, jpegs: list[bytes]) -> NDArray[np.float32]:
