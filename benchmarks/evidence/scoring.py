@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 _BATCH = 64
 _RESAMPLES = 1000
+_PLATEAU = 0.98  # of the baselines' best CIDEr
 NEARNESS = ("shown", "stamp", "segment")
 
 
@@ -157,13 +158,12 @@ def at_interval(curve: Curve, interval: float) -> float:
 def baseline_interval(value: float, baselines: Sequence[Curve]) -> float:
     """The longest interval at which one of the baselines reaches a CIDEr of `value`.
 
-    Where none does, the interval of the highest point of all: the most they can do.
+    All that is higher than 98 % of the baselines' best counts as that: there a baseline gains
+    nothing more from decoding oftener, and the noise of its plateau must not decide.
     """
-    reached = [equal_interval(curve, value) for curve in baselines]
-    found = [interval for interval in reached if interval is not None]
-    if found:
-        return max(found)
-    return max((score for curve in baselines for score in curve), key=lambda s: s.mean).interval
+    best = max(score.mean for curve in baselines for score in curve)
+    reached = [equal_interval(curve, min(value, _PLATEAU * best)) for curve in baselines]
+    return max(interval for interval in reached if interval is not None)
 
 
 def saving(point: Score, baselines: Sequence[Curve]) -> float:

@@ -42,7 +42,7 @@ from evidence.sweeps import (
     nearest_point,
     offline,
     ours,
-    published,
+    to_choose,
 )
 from vljepa_ros.runtime import Engine, EngineConfig
 from vljepa_ros.streaming import GateConfig
@@ -93,7 +93,7 @@ class _Study:
         path = self.kept / "chosen.json"
         chosen = json.loads(path.read_text("utf-8")) if path.exists() else {}
         for name, family in self.progress.track(
-            published(validation).items(), description="settings chosen"
+            to_choose(validation).items(), description="settings chosen"
         ):
             if name not in chosen:
                 best, knob = choose(family, validation, self.texts, self.span, interval)
@@ -173,7 +173,10 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
             for seed in range(_SEEDS)
         ],
         "groups": _by_density(curves, knobs, test),
-        "nearness": {nearness: study.saving_by_nearness(nearness) for nearness in NEARNESS},
+        "nearness": {
+            "shown": saving(gate, baselines),
+            **{nearness: study.saving_by_nearness(nearness) for nearness in NEARNESS[1:]},
+        },
     }
 
 

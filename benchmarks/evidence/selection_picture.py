@@ -10,14 +10,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
+from evidence.sweeps import GATE, MEMORY, TUNED, UNIFORM_MEMORY
 
 _INK, _QUIET, _GRID = "#222222", "#777777", "#e6e6e6"
 _OURS, _WITH_MEMORY = "#1f6091", "#2a9d8f"
 # Colour, width and dashes of each line; what is not here is not drawn.
-_LINES: dict[str, tuple[str, float, str]] = {
+LINES: dict[str, tuple[str, float, str]] = {
     MEMORY: (_WITH_MEMORY, 3.2, "-"),
     GATE: (_OURS, 3.2, "-"),
+    TUNED: (_OURS, 1.4, "--"),
     "CUSUM": ("#c8575f", 1.2, "-"),
     "EWMA": ("#a56eb3", 1.2, "-"),
     "Bayesian": ("#7a8f3c", 1.2, "-"),
@@ -40,6 +41,7 @@ _NAMES = {
     "CUSUM": "CUSUM, online",
     GATE: "our gate, online",
     MEMORY: "our gate with memory, online",
+    TUNED: "our gate, settings chosen apart",
 }
 _TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -70,7 +72,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in result["ways"]}
-    for name, (colour, width, dashes) in _LINES.items():
+    for name, (colour, width, dashes) in LINES.items():
         points = sorted((p["interval"], p["cider"]) for p in result["curves"][name]["points"])
         axes.plot(
             *zip(*points, strict=True),
@@ -115,7 +117,7 @@ def _draw_delays(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """Median and 90th percentile of the delay for each causal detector."""
     shown = [row for row in rows if row["delay_median"] is not None]
     for place, row in enumerate(shown):
-        colour = _LINES[row["name"]][0]
+        colour = LINES[row["name"]][0]
         axes.plot([row["delay_median"], row["delay_90"]], [place] * 2, color=colour, linewidth=3)
         axes.plot(row["delay_median"], place, "o", color=colour, markersize=9)
         axes.text(row["delay_90"] * 1.04, place, f"{row['delay_median']:.2f} s", **_beside())
@@ -127,7 +129,7 @@ def _draw_alarms(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """False alarms an hour where nothing happens."""
     values = [row["false_alarms_per_hour_still"] for row in rows]
     for place, (row, value) in enumerate(zip(rows, values, strict=True)):
-        axes.barh(place, value, color=_LINES[row["name"]][0], height=0.6)
+        axes.barh(place, value, color=LINES[row["name"]][0], height=0.6)
         axes.text(value, place, f" {value:.1f}", **_beside())
     _label_rows(axes, rows)
     axes.set_xlim(0, 1.3 * max(1.0, *values))

@@ -16,6 +16,7 @@ from vljepa_ros.streaming import GateConfig
 
 GATE = "our gate"
 MEMORY = "our gate, with memory"
+TUNED = "our gate, tuned"
 UNIFORM = ("uniform", "uniform, averaged")
 UNIFORM_MEMORY = "uniform, with memory"
 WITHIN = 0.15  # distance up to which the memory takes two embeddings for the same meaning
@@ -78,13 +79,15 @@ def ours() -> list[Way]:
     default = GateConfig()
     knobs = tuple(sorted({*_THRESHOLDS, default.threshold}))
     return [
-        Way(GATE, True, "the node's defaults", knobs, _gate),
+        Way(GATE, True, "the node's defaults", knobs, partial(_gate, default)),
         Way(
             MEMORY,
             True,
             f"the node's defaults, within {WITHIN:g}",
             knobs,
-            lambda stream, threshold: detectors.remembered(_gate(stream, threshold), WITHIN),
+            lambda stream, threshold: detectors.remembered(
+                _gate(default, stream, threshold), WITHIN
+            ),
         ),
         Way(
             UNIFORM_MEMORY,
@@ -98,10 +101,15 @@ def ours() -> list[Way]:
     ]
 
 
-def published(fitted_on: Sequence[Stream]) -> dict[str, list[Way]]:
-    """Causal detectors of the literature, each with the settings to choose among."""
+def to_choose(fitted_on: Sequence[Stream]) -> dict[str, list[Way]]:
+    """Causal detectors, ours and of the literature, each with the settings to choose among."""
     waits = (2, 3, 4)
-    found: dict[str, list[Way]] = {"EWMA": [], "CUSUM": [], "Bayesian": []}
+    found: dict[str, list[Way]] = {TUNED: [], "EWMA": [], "CUSUM": [], "Bayesian": []}
+    for settle in (0.375, 0.625):
+        for smoothing in (0.125, 0.375, 0.625):
+            config = replace(GateConfig(), settle=settle, smoothing=smoothing)
+            settings = f"settle {settle:g} s, smoothing {smoothing:g} s"
+            found[TUNED].append(Way(TUNED, True, settings, _THRESHOLDS, partial(_gate, config)))
     for wait in waits:
         for rate in (0.3, 0.6, 1.0):
             found["EWMA"].append(
@@ -138,9 +146,8 @@ def nearest_point(curve: Curve, interval: float) -> Score:
     return min(curve, key=lambda point: abs(np.log(point.interval / interval)))
 
 
-def _gate(stream: Stream, threshold: float) -> list[Decode]:
-    config = replace(GateConfig(), threshold=threshold)
-    return detectors.gate(stream.embeddings, PERIOD, config)
+def _gate(config: GateConfig, stream: Stream, threshold: float) -> list[Decode]:
+    return detectors.gate(stream.embeddings, PERIOD, replace(config, threshold=threshold))
 
 
 def _by_interval(

@@ -6,7 +6,7 @@ import pytest
 for needed in ("pycocoevalcap", "ruptures", "sklearn", "bayesian_changepoint_detection"):
     pytest.importorskip(needed, reason="needs the extra evidence")
 
-from evidence import detectors, sweeps
+from evidence import detectors, selection, sweeps
 from evidence.captions import cider
 from evidence.detection import detect
 from evidence.detectors import Decode
@@ -23,6 +23,7 @@ from evidence.scoring import (
     score,
     write_curve,
 )
+from evidence.selection_picture import LINES
 from evidence.streams import (
     KINDS,
     PERIOD,
@@ -32,6 +33,7 @@ from evidence.streams import (
     plan_stream,
     stream_seed,
 )
+from evidence.sweeps import GATE, MEMORY
 
 from vljepa_ros.streaming import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.tabletop.generation import SPLITS, episode_seed
@@ -240,9 +242,11 @@ def test_saving_is_against_the_best_baseline():
     assert saving(point, baselines) == pytest.approx(3.0)
     low, high = saving_interval(point, baselines)
     assert low == pytest.approx(3.0) and high == pytest.approx(3.0)
-    (better,) = curve((5.0, 120))  # none reaches it: the highest point counts
-    assert baseline_interval(120, baselines) == 1.0
-    assert saving(better, baselines) == pytest.approx(5.0)
+    (better,) = curve((5.0, 120))  # none reaches it: the end of the plateau counts
+    assert baseline_interval(120, baselines) == pytest.approx(4 ** (2 / 40))
+    assert saving(better, baselines) == pytest.approx(5.0 / 4**0.05)
+    noisy = [curve((0.25, 101), (1.0, 100), (2.0, 100), (4.0, 60))]
+    assert baseline_interval(100.5, noisy) > 2.0
 
 
 def test_curves_are_kept(tmp_path):
@@ -325,3 +329,53 @@ def test_the_ways_have_names_of_their_own():
     for way in ways:
         told = way.decode(stream(rows), way.knobs[len(way.knobs) // 2])
         assert told and all(np.isclose(np.linalg.norm(d.embedding), 1) for d in told)
+
+
+def test_the_better_way_is_chosen_at_the_interval():
+    rows = embeddings(CHANGES_APART)
+    lamp, mug = ["the lamp goes on"], ["a mug appears now"]
+    events = stream(rows, (10.0, 12.0, lamp), (22.5, 24.0, mug))
+    late, early = (
+        sweeps.Way("w", True, name, (4.0, 8.0), lambda s, k, f=first: [
+            Decode(at, at, at, s.embeddings[int(at * 4)]) for at in (1.0, f, f + 10, 33.0)
+        ])
+        for name, first in (("late", 7.0), ("early", 13.0))
+    )  # fmt: skip
+    best, knob = sweeps.choose([late, early], [events], texts_of_three, SPAN, 11.25)
+    assert (best.settings, best.knobs, knob) == ("early", (4.0, 8.0), 4.0)
+
+
+def texts_of_three(decodes):
+    words = ("nothing happens here", "the lamp goes on", "a mug appears now", "all is quiet")
+    return [words[int(np.argmax(d.embedding))] for d in decodes]
+
+
+def test_the_report_shows_every_way_and_the_savings(tmp_path):
+    points = [{"knob": 1.0, "interval": i, "cider": 500 / i} for i in (1.0, 2.0, 8.0)]
+    row = {
+        "causal": True, "settings": "", "knob": 1.0, "interval": 8.0, "cider": 62.5,
+        "cider_95": [60.0, 65.0], "uniform_interval": 2.0, "saving": 4.25,
+        "saving_95": [3.5, 5.0], "best_saving": 4.5, "best_interval": 9.0, "best_cider": 60.0,
+    }  # fmt: skip
+    part = {name: {"interval": 8.0, "cider": 60.0, "saving": 4.0} for name in (GATE, MEMORY)}
+    told = {"name": GATE, "delay_median": 0.9, "delay_90": 1.3, "missed": 0.04}
+    told |= {"false_alarms_per_hour_still": 2.5, "false_alarms_per_hour_events": 7.5}
+    result = {
+        "model": "m@1",
+        "streams": {
+            "counts": {"test": 60, "test-still": 12, "validation": 9},
+            "seconds": 180.0, "annotations": 1300, "seconds_per_annotation": 8.3,
+        },
+        "curves": {name: {"causal": True, "points": points} for name in LINES},
+        "ways": [{"name": name, **row} for name in LINES],
+        "detection": [told, {**told, "name": "EWMA", "delay_median": None, "delay_90": None}],
+        "seeds": [{"streams": 20, **part}] * 3,
+        "groups": [{"name": "few events", "seconds_per_event": 12.0, "streams": 20, **part}],
+        "nearness": {"shown": 4.25, "stamp": 3.9, "segment": 4.1},
+    }  # fmt: skip
+    text = selection.markdown(result)
+    assert all(f"| {name} |" in text for name in LINES)
+    for told_number in ("4.25x (3.50 to 5.00)", "4.50x at 9.0 s", "0.90", "4.0%", "stamp 3.90x"):
+        assert told_number in text
+    selection.draw(result, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
