@@ -157,28 +157,30 @@ class RunLengths:
     Attributes:
         pca: fitted on other streams.
         noise: (K, K) covariance of what changes from one embedding to the next, projected.
-        hazard: share of the embeddings that begin a segment, a priori.
     """
 
     pca: PCA
     noise: Array
-    hazard: float
 
     @classmethod
-    def fit(cls, streams: Iterable[Embeddings], dims: int, hazard: float) -> RunLengths:
+    def fit(cls, streams: Iterable[Embeddings], dims: int) -> RunLengths:
         """Fit the projection on streams of embeddings."""
         rows = list(streams)
         pca = PCA(dims).fit(np.concatenate(rows))
         steps = np.concatenate([np.diff(pca.transform(row), axis=0) for row in rows])
-        return cls(pca, np.cov(steps.T) / 2 + 1e-6 * np.eye(dims), hazard)
+        return cls(pca, np.cov(steps.T) / 2 + 1e-6 * np.eye(dims))
 
-    def posterior(self, embeddings: Embeddings) -> NDArray[np.float32]:
-        """(T, T + 1) probability after each embedding that the segment has r of them so far."""
+    def posterior(self, embeddings: Embeddings, hazard: float) -> NDArray[np.float32]:
+        """(T, T + 1) probability after each embedding that the segment has r of them so far.
+
+        Args:
+            embeddings: (T, D).
+            hazard: share of the embeddings that begin a segment, a priori.
+        """
         dims = self.pca.n_components
         precision = torch.from_numpy(np.linalg.inv(self.noise) / (dims + 2)).float()
         model = MultivariateT(dims, dof=dims + 2, kappa=0.05, scale=precision)
-        hazard = partial(constant_hazard, 1 / self.hazard)
-        detector = OnlineChangepointDetector(hazard, model)
+        detector = OnlineChangepointDetector(partial(constant_hazard, 1 / hazard), model)
         rows = np.zeros((len(embeddings), len(embeddings) + 1), np.float32)
         for number, projected in enumerate(self.pca.transform(embeddings)):
             found = detector.update(torch.from_numpy(projected).float())
@@ -187,28 +189,23 @@ class RunLengths:
 
 
 def bayesian(
-    embeddings: Embeddings,
-    period: float,
-    threshold: float,
-    posterior: NDArray[np.float32],
-    wait: int,
+    embeddings: Embeddings, period: float, posterior: NDArray[np.float32], wait: int
 ) -> list[Decode]:
-    """Decode when a segment of at least `wait` embeddings is new with a probability.
+    """Decode when a newer segment has more likely begun than not, and is not too young.
 
     Args:
         embeddings: (T, D).
         period: s.
-        threshold: that probability, in (0, 1).
-        posterior: of `RunLengths`.
-        wait: as for `ewma`.
+        posterior: of `RunLengths`, whose hazard says how readily.
+        wait: embeddings that a segment must have.
     """
     segments = [(0, wait - 1)]
     begun = 0
     for number in range(wait, len(embeddings)):
-        # A run of r embeddings began at number - r + 1; index 0 says that the next begins one.
-        new = posterior[number, wait : number - begun + 1]
-        if new.sum() > threshold:
-            begun = number - (wait + int(new.argmax())) + 1
+        # A segment that has r embeddings began at number + 1 - r.
+        new = posterior[number, wait : number + 1 - begun]
+        if new.sum() > 0.5:
+            begun = number + 1 - (wait + int(new.argmax()))
             segments.append((begun, number))
     return _from_starts(embeddings, period, segments)
 

@@ -149,10 +149,10 @@ def equal_interval(curve: Curve, value: float) -> float | None:
 
 
 def at_interval(curve: Curve, interval: float) -> float:
-    """CIDEr of a curve at a mean interval, interpolated as in `equal_interval`."""
+    """CIDEr of a curve at a mean interval, as in `equal_interval`; 0 where it does not reach."""
     points = sorted((score.interval, score.mean) for score in curve)
     intervals, values = zip(*points, strict=True)
-    return float(np.interp(np.log(interval), np.log(intervals), values))
+    return float(np.interp(np.log(interval), np.log(intervals), values, right=0.0))
 
 
 def baseline_interval(value: float, baselines: Sequence[Curve]) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evidence import detectors
 from evidence.detectors import Decode, RunLengths
@@ -26,7 +27,7 @@ INTERVALS = (0.25, *np.geomspace(0.5, 100, 24).round(3).tolist())  # s
 _THRESHOLDS = (*np.geomspace(0.01, 0.6, 12).round(4).tolist(), 0.75, 0.9, 1.05, 1.2)
 _SUMS = tuple(np.geomspace(0.02, 20, 14).round(3).tolist())
 _PENALTIES = tuple(np.geomspace(0.003, 60, 16).round(4).tolist())
-_PROBABILITIES = tuple((1 / (1 + np.geomspace(1e2, 1e-6, 14))).tolist())
+_HAZARDS = (0.1, 0.03, 0.01, 1e-3, 1e-5, 1e-8, 1e-12, 1e-18, 1e-26)
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,11 @@ def to_choose(fitted_on: Sequence[Stream]) -> dict[str, list[Way]]:
             found["CUSUM"].append(
                 Way("CUSUM", True, f"slack {slack}, wait {wait}", _SUMS, _cusum(slack, wait))
             )
-    for hazard in (0.1, 0.01):
-        run_lengths = RunLengths.fit([s.embeddings for s in fitted_on], _DIMS, hazard)
-        posterior = cache(partial(_posterior, run_lengths))
-        for wait in waits:
-            settings = f"hazard {hazard}, wait {wait}"
-            decode = partial(_bayesian, posterior, wait)
-            found["Bayesian"].append(Way("Bayesian", True, settings, _PROBABILITIES, decode))
+    run_lengths = RunLengths.fit([s.embeddings for s in fitted_on], _DIMS)
+    posterior = lru_cache(len(fitted_on) * len(_HAZARDS))(partial(_posterior, run_lengths))
+    for wait in waits:
+        decode = partial(_bayesian, posterior, wait)
+        found["Bayesian"].append(Way("Bayesian", True, f"wait {wait}", _HAZARDS, decode))
     return found
 
 
@@ -165,11 +164,14 @@ def _cusum(slack: float, wait: int) -> Callable[[Stream, float], list[Decode]]:
     return lambda s, threshold: detectors.cusum(s.embeddings, PERIOD, threshold, slack, wait)
 
 
-def _posterior(run_lengths: RunLengths, stream: Stream) -> detectors.Array:
-    return run_lengths.posterior(stream.embeddings)
+def _posterior(run_lengths: RunLengths, stream: Stream, hazard: float) -> NDArray[np.float32]:
+    return run_lengths.posterior(stream.embeddings, hazard)
 
 
 def _bayesian(
-    posterior: Callable[[Stream], detectors.Array], wait: int, stream: Stream, threshold: float
+    posterior: Callable[[Stream, float], NDArray[np.float32]],
+    wait: int,
+    stream: Stream,
+    hazard: float,
 ) -> list[Decode]:
-    return detectors.bayesian(stream.embeddings, PERIOD, threshold, posterior(stream), wait)
+    return detectors.bayesian(stream.embeddings, PERIOD, posterior(stream, hazard), wait)

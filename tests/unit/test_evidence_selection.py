@@ -146,12 +146,12 @@ CHANGES_APART = (40, 90, 130)
 
 
 def causal(rows):
-    run_lengths = detectors.RunLengths.fit([embeddings(CHANGES_APART, noise=0.03)], 4, 0.01)
+    run_lengths = detectors.RunLengths.fit([embeddings(CHANGES_APART, noise=0.03)], 4)
     return {
         "gate": detectors.gate(rows, PERIOD, GateConfig(max_silence=0)),
         "ewma": detectors.ewma(rows, PERIOD, 0.3, 0.6, 3),
         "cusum": detectors.cusum(rows, PERIOD, 0.5, 0.05, 3),
-        "bayesian": detectors.bayesian(rows, PERIOD, 0.9, run_lengths.posterior(rows), 3),
+        "bayesian": detectors.bayesian(rows, PERIOD, run_lengths.posterior(rows, 0.01), 3),
     }
 
 
@@ -232,6 +232,7 @@ def test_equal_interval_lies_between_the_points_on_the_logarithm():
     assert equal_interval(falling, 10) == 16.0
     assert equal_interval(falling, 101) is None
     assert at_interval(falling, 2.0) == pytest.approx(80)
+    assert at_interval(falling, 17.0) == 0.0
     bumpy = curve((1.0, 100), (2.0, 50), (4.0, 90), (16.0, 20))
     assert equal_interval(bumpy, 90) == pytest.approx(4.0)  # the longest that reaches it
 
