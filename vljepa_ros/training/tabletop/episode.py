@@ -19,6 +19,9 @@ PARTS = ("drawer", "lid", "lamp")
 LONGEST = {"push": 4.1, "approach": 1.3, "place": 1.4, "stack": 1.4, "put_onto": 1.4, "move": 1.5}
 LONGEST_OTHER = 1.4  # s
 
+# After these the arm soon goes on.
+AMID = ("approach", "grasp", "lift")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -108,8 +111,8 @@ def _supports(script: Script, index: int) -> list[int]:
     ]
 
 
-def steps(script: Script) -> list[Step]:
-    """Everything that could happen next, each with its weight."""
+def steps(script: Script, within: float) -> list[Step]:
+    """Everything that could happen next and be over `within` s, each with its weight."""
     state = script.state
     absent = [i for i in range(len(script.layout.things)) if i not in state.ids()]
     free = script.free_to_move()
@@ -126,10 +129,19 @@ def steps(script: Script) -> list[Step]:
         if getattr(state, part) is not None:
             weight = 1.8 if part == "lamp" else 1.5
             found.append(Step("switch", weight, partial(script.switch, part)))
-    return found
+    return [step for step in found if LONGEST.get(step.name, LONGEST_OTHER) < within]
 
 
-def _set_up(script: Script, present: int) -> None:
+def take_step(script: Script, found: list[Step]) -> str:
+    """Let one of the steps happen, drawn by weight; returns its name."""
+    weights = np.array([step.weight for step in found])
+    step = found[int(script.rng.choice(len(found), p=weights / weights.sum()))]
+    step.run()
+    return step.name
+
+
+def set_up(script: Script, present: int) -> None:
+    """Begin with the first `present` objects, and with furniture as it may be."""
     rng = script.rng
     for index in range(present):
         supports = _supports(script, index)
@@ -148,19 +160,15 @@ def plan(seed: int, unseen: bool) -> Episode:
     count = int(rng.choice([1, 2, 3, 4, 5], p=[0.08, 0.2, 0.28, 0.28, 0.16]))
     layout = draw_layout(rng, count, unseen)
     script = Script(layout, rng)
-    _set_up(script, int(rng.integers(0, count + 1)) if rng.random() < 0.35 else count - 1)
+    set_up(script, int(rng.integers(0, count + 1)) if rng.random() < 0.35 else count - 1)
     duration = PERIOD * int(rng.integers(40, 49))
     script.pause(0.5, 2.0)
     quiet = rng.random() < 0.08
     while not quiet and script.now < duration - 0.5:
-        left = duration - PERIOD - script.now
-        found = [step for step in steps(script) if LONGEST.get(step.name, LONGEST_OTHER) < left]
+        found = steps(script, within=duration - PERIOD - script.now)
         if not found:
             break
-        weights = np.array([step.weight for step in found])
-        step = found[int(rng.choice(len(found), p=weights / weights.sum()))]
-        step.run()
-        if step.name in ("approach", "grasp", "lift"):
+        if take_step(script, found) in AMID:
             script.pause(0.5, 1.6)
         else:
             script.pause(1.0, 2.4)

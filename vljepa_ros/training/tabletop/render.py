@@ -24,7 +24,8 @@ Array = NDArray[np.float64]
 HIDDEN = (0.0, 0.0, -5.0)  # m, below the floor
 
 
-def _swayed(layout: Layout, time: float) -> Camera:
+def swayed(layout: Layout, time: float) -> Camera:
+    """The room's camera at `time` (s), as a hand holds it where the room says so."""
     yaw, pitch, speed = layout.room.drift
     phase = 2 * np.pi * speed * time
     camera = layout.room.camera
@@ -45,9 +46,8 @@ class Stage:
         self._renderer = mujoco.Renderer(self._model, height, width)
         self._drawn: tuple[bytes, Image] | None = None
 
-    def draw(self, state: Array, time: float) -> Image:
-        """(height, width, 3) uint8 RGB of `state` (see Timeline.at) at `time` (s)."""
-        camera = _swayed(self._layout, time)
+    def draw(self, state: Array, camera: Camera) -> Image:
+        """(height, width, 3) uint8 RGB of `state` (see Timeline.at), without noise."""
         key = state.tobytes() + repr(camera).encode()
         # Most frames show nothing new, and drawing is what takes the time.
         if self._drawn is None or self._drawn[0] != key:
@@ -95,6 +95,13 @@ class Stage:
         mujoco.mju_mat2Quat(view.quat, turn)
 
 
+def noisy(image: Array, deviation: float, rng: np.random.Generator) -> Image:
+    """`image` (H, W, 3) in [0, 255], H and W even, with a sensor's noise in grains of 2 x 2 px."""
+    height, width = image.shape[:2]
+    grain = rng.normal(0, deviation, (height // 2, width // 2, 1))
+    return np.clip(image + grain.repeat(2, 0).repeat(2, 1), 0, 255).astype(np.uint8)
+
+
 def draw_episode(
     layout: Layout, timeline: Timeline, times: Sequence[float], width: int, height: int
 ) -> Iterator[Image]:
@@ -103,9 +110,7 @@ def draw_episode(
     stage = Stage(layout, width, height)
     try:
         for time in times:
-            image = stage.draw(timeline.at(time), time)
-            grain = rng.normal(0, layout.room.noise, (height // 2, width // 2, 1))
-            grain = grain.repeat(2, 0).repeat(2, 1)
-            yield np.clip(image + grain, 0, 255).astype(np.uint8)
+            image = stage.draw(timeline.at(time), swayed(layout, time))
+            yield noisy(image, layout.room.noise, rng)
     finally:
         stage.close()

@@ -1,0 +1,177 @@
+"""The ways of decoding that are compared: the knob of each, and the settings to choose among."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evidence import detectors
+from evidence.detectors import Decode, RunLengths
+from evidence.scoring import Curve, Score, Texts, at_interval, score
+from evidence.streams import PERIOD, Stream
+from vljepa_ros.streaming import GateConfig
+
+GATE = "our gate"
+MEMORY = "our gate, with memory"
+TUNED = "our gate, tuned"
+UNIFORM = ("uniform", "uniform, averaged")
+UNIFORM_MEMORY = "uniform, with memory"
+WITHIN = 0.15  # distance up to which the memory takes two embeddings for the same meaning
+_DIMS = 6  # principal components that the Bayesian detector watches
+
+INTERVALS = (0.25, *np.geomspace(0.5, 100, 24).round(3).tolist())  # s
+_THRESHOLDS = (*np.geomspace(0.01, 0.6, 12).round(4).tolist(), 0.75, 0.9, 1.05, 1.2)
+_SUMS = tuple(np.geomspace(0.02, 20, 14).round(3).tolist())
+_PENALTIES = tuple(np.geomspace(0.003, 60, 16).round(4).tolist())
+_HAZARDS = (0.1, 0.03, 0.01, 1e-3, 1e-5, 1e-8, 1e-12, 1e-18, 1e-26)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of decoding with all settings but its knob.
+
+    Attributes:
+        name: as it is shown.
+        causal: whether it knows only what has come.
+        settings: those that are not the knob, in words.
+        knobs: what is swept.
+        decode: a stream and the knob's value to decodes.
+    """
+
+    name: str
+    causal: bool
+    settings: str
+    knobs: tuple[float, ...]
+    decode: Callable[[Stream, float], list[Decode]]
+
+    def curve(self, streams: Sequence[Stream], texts: Texts, span: float) -> Curve:
+        """Scores of all values of the knob."""
+        return [
+            score(streams, [self.decode(s, knob) for s in streams], texts, span, knob)
+            for knob in self.knobs
+        ]
+
+
+def offline() -> list[Way]:
+    """Uniform decoding, the paper's clustering, and the best segmentation as a bound."""
+    ways = []
+    for pooled, ending in ((False, ""), (True, ", averaged")):
+        for name, cut in (("uniform", detectors.uniform), ("Ward clustering", detectors.ward)):
+            decode = partial(_by_interval, cut, pooled)
+            ways.append(Way(name + ending, False, "", INTERVALS, decode))
+    ways.append(
+        Way(
+            "kernel change points, averaged",
+            False,
+            "",
+            _PENALTIES,
+            lambda s, penalty: detectors.kernel_segments(s.embeddings, PERIOD, penalty, True),
+        )
+    )
+    return ways
+
+
+def ours() -> list[Way]:
+    """The gate as the node runs it, and with a memory; the knob is its threshold."""
+    default = GateConfig()
+    knobs = tuple(sorted({*_THRESHOLDS, default.threshold}))
+    return [
+        Way(GATE, True, "the node's defaults", knobs, partial(_gate, default)),
+        Way(
+            MEMORY,
+            True,
+            f"the node's defaults, within {WITHIN:g}",
+            knobs,
+            lambda stream, threshold: detectors.remembered(
+                _gate(default, stream, threshold), WITHIN
+            ),
+        ),
+        Way(
+            UNIFORM_MEMORY,
+            True,
+            f"within {WITHIN:g}",
+            INTERVALS,
+            lambda stream, interval: detectors.remembered(
+                _by_interval(detectors.uniform, False, stream, interval), WITHIN
+            ),
+        ),
+    ]
+
+
+def to_choose(fitted_on: Sequence[Stream]) -> dict[str, list[Way]]:
+    """Causal detectors, ours and of the literature, each with the settings to choose among."""
+    waits = (2, 3, 4)
+    found: dict[str, list[Way]] = {TUNED: [], "EWMA": [], "CUSUM": [], "Bayesian": []}
+    for settle in (0.375, 0.625):
+        for smoothing in (0.125, 0.375, 0.625):
+            config = replace(GateConfig(), settle=settle, smoothing=smoothing)
+            settings = f"settle {settle:g} s, smoothing {smoothing:g} s"
+            found[TUNED].append(Way(TUNED, True, settings, _THRESHOLDS, partial(_gate, config)))
+    for wait in waits:
+        for rate in (0.3, 0.6, 1.0):
+            found["EWMA"].append(
+                Way("EWMA", True, f"rate {rate}, wait {wait}", _THRESHOLDS, _ewma(rate, wait))
+            )
+        for slack in (0.02, 0.05, 0.1):
+            found["CUSUM"].append(
+                Way("CUSUM", True, f"slack {slack}, wait {wait}", _SUMS, _cusum(slack, wait))
+            )
+    run_lengths = RunLengths.fit([s.embeddings for s in fitted_on], _DIMS)
+    posterior = lru_cache(len(fitted_on) * len(_HAZARDS))(partial(_posterior, run_lengths))
+    for wait in waits:
+        decode = partial(_bayesian, posterior, wait)
+        found["Bayesian"].append(Way("Bayesian", True, f"wait {wait}", _HAZARDS, decode))
+    return found
+
+
+def choose(
+    ways: Sequence[Way], streams: Sequence[Stream], texts: Texts, span: float, interval: float
+) -> tuple[Way, float]:
+    """The way with the highest CIDEr at a mean interval, and its knob's value nearest to it."""
+    coarse = [replace(way, knobs=way.knobs[::2]) for way in ways]
+    curves = [(way, way.curve(streams, texts, span)) for way in coarse]
+    best, curve = max(curves, key=lambda pair: at_interval(pair[1], interval))
+    point = nearest_point(curve, interval)
+    full = next(way for way in ways if way.settings == best.settings)
+    return full, point.knob
+
+
+def nearest_point(curve: Curve, interval: float) -> Score:
+    """The point of a curve whose mean interval is nearest to one."""
+    return min(curve, key=lambda point: abs(np.log(point.interval / interval)))
+
+
+def _gate(config: GateConfig, stream: Stream, threshold: float) -> list[Decode]:
+    return detectors.gate(stream.embeddings, PERIOD, replace(config, threshold=threshold))
+
+
+def _by_interval(
+    cut: Callable[..., list[Decode]], pooled: bool, stream: Stream, interval: float
+) -> list[Decode]:
+    number = max(1, round(stream.duration / interval))
+    return cut(stream.embeddings, PERIOD, number, pooled)
+
+
+def _ewma(rate: float, wait: int) -> Callable[[Stream, float], list[Decode]]:
+    return lambda s, threshold: detectors.ewma(s.embeddings, PERIOD, threshold, rate, wait)
+
+
+def _cusum(slack: float, wait: int) -> Callable[[Stream, float], list[Decode]]:
+    return lambda s, threshold: detectors.cusum(s.embeddings, PERIOD, threshold, slack, wait)
+
+
+def _posterior(run_lengths: RunLengths, stream: Stream, hazard: float) -> NDArray[np.float32]:
+    return run_lengths.posterior(stream.embeddings, hazard)
+
+
+def _bayesian(
+    posterior: Callable[[Stream, float], NDArray[np.float32]],
+    wait: int,
+    stream: Stream,
+    hazard: float,
+) -> list[Decode]:
+    return detectors.bayesian(stream.embeddings, PERIOD, posterior(stream, hazard), wait)
