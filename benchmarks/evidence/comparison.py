@@ -28,6 +28,7 @@ from evidence.kept import Kept, digest
 from evidence.questions import Questions, chance, draw_questions, perfect_cider, score
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
+from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_pictures
@@ -84,6 +85,7 @@ class Comparison:
         self.kept = Kept(work / f"{settings.steps}-{digest(settings)}")
         self.base = VLJEPA(base_config(settings.predictor, settings.decoder)).eval()
         self.base.load_pretrained()
+        self.encoder = FrameEncoder(self.base.x_encoder, self.base.image_size)
         loaded = self._load("train", dict(settings.episodes))
         self.episodes = [episode for episodes in loaded.values() for episode in episodes]
         self.base.learn_words(training_words(self._sampler(Sampler, 0)))
@@ -210,7 +212,7 @@ class Comparison:
         return kind(self.episodes, self.base.window, KIND_WEIGHTS, seed, negatives=0)
 
     def _load(self, split: str, counts: Mapping[str, int]) -> dict[str, list[Episode]]:
-        return load_first(self.data, split, counts, self.base.x_encoder, self.progress)
+        return load_first(self.data, split, counts, self.encoder, self.progress)
 
     def asked(self, split: str) -> dict[str, Questions]:
         """Questions about a split, by source; the same ones for all."""

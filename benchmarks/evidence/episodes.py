@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from vljepa_ros.model.x_encoder import XEncoder
+from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.training import composites, tabletop
 from vljepa_ros.training.features import Episode, encode_missing, load_episodes
 from vljepa_ros.training.shards import list_shards
@@ -20,7 +20,7 @@ def load_first(
     data: Path,
     split: str,
     counts: Mapping[str, int],
-    x_encoder: XEncoder,
+    encoder: FrameEncoder,
     progress: Progress,
 ) -> dict[str, list[Episode]]:
     """The first episodes of each source with their tokens, however many there are.
@@ -30,13 +30,12 @@ def load_first(
         split: "train", "val" or "test".
         counts: episodes by source; multiples of 50, the episodes of a shard, so that they do
             not make anew what `vljepa data` has made.
-        x_encoder: with its weights.
+        encoder: of their frames.
         progress: where to show a bar.
 
     Raises:
         SourceError: pictures that are missing and cannot be fetched.
     """
-    shape = (x_encoder.tokens_per_frame, x_encoder.token_dim)
     loaded = {}
     for source, count in counts.items():
         task = progress.add_task(f"{source}, {split}", total=None)
@@ -46,7 +45,7 @@ def load_first(
 
         if len(list_shards(data, source, split)) * composites.EPISODES_PER_SHARD < count:
             _GENERATE[source](data, split, count, _SEED, progress=tell)
-        encode_missing(data, (source,), split, x_encoder, tell)
-        loaded[source] = load_episodes(data, (source,), split, shape)[:count]
+        encode_missing(data, (source,), split, encoder, tell)
+        loaded[source] = load_episodes(data, (source,), split, encoder.shape)[:count]
         progress.remove_task(task)
     return loaded

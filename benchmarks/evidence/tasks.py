@@ -108,7 +108,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
     counts = {"tabletop": episodes, "composites": episodes}
     tasks = [
         task
-        for source, held in load_first(data, "test", counts, encoder, progress).items()
+        for source, held in load_first(data, "test", counts, comparison.encoder, progress).items()
         for task in tasks_of(source, held, window, names, questions)
     ]
     tasks += photographs(data, encoder)
