@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
@@ -38,7 +39,7 @@ from vljepa_ros.training.optimise import run_stage
 ARMS = ("vl-jepa", "vlm")
 _CHECKPOINTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the steps
 _TRIAL_SEED = 1000  # of the runs that choose the learning rate; none of those that are told
-_QUESTION_SEED = 0
+_SEED = 0  # of the Y-Decoder and of the questions, the same for all runs
 _SAVE_EVERY = 200  # steps
 # The shipped model's with half the layers, for the time; without dropout, since nothing is seen
 # often enough to be learned by heart.
@@ -83,6 +84,7 @@ class Comparison:
     def __init__(self, data: Path, work: Path, settings: Settings, progress: Progress) -> None:
         self.data, self.settings, self.progress = data, settings, progress
         self.kept = Kept(work / f"{settings.steps}-{digest(settings)}")
+        torch.manual_seed(_SEED)  # of the Y-Decoder's start
         self.base = VLJEPA(base_config(settings.predictor, settings.decoder)).eval()
         self.base.load_pretrained()
         self.encoder = FrameEncoder(self.base.x_encoder, self.base.image_size)
@@ -220,7 +222,7 @@ class Comparison:
             held, count = dict(self.settings.held_out)[split], self.settings.questions
             loaded = self._load(split, {source: held for source, _ in self.settings.episodes})
             self._drawn[split] = {
-                source: draw_questions(episodes, self.base.window, count, _QUESTION_SEED)
+                source: draw_questions(episodes, self.base.window, count, _SEED)
                 for source, episodes in loaded.items()
             }
         return self._drawn[split]
