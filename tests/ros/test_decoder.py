@@ -63,6 +63,20 @@ def test_an_unsure_sentence_is_not_said(decoder: Any, engine: Engine) -> None:
     assert decoder.set("decoder", min_confidence=0.0).successful
 
 
+def test_what_means_the_same_is_not_decoded_again(decoder: Any, engine: Engine) -> None:
+    lamp, ball = engine.encode_text(["the lamp goes off", "a red ball lies on the table"])
+    near = lamp + 0.2 * ball
+    expected, other = engine.decode(np.stack([lamp, near]))
+    assert abs(other.confidence - expected.confidence) > 1e-3
+    decoder.descriptions.clear()
+    for number, data in enumerate([lamp, near]):
+        decoder.publish("shift", shift_of(engine, data))
+        decoder.until(lambda n=number: len(decoder.descriptions) > n, "its description")
+    first, second = decoder.descriptions
+    assert first.confidence == pytest.approx(expected.confidence, abs=1e-4)
+    assert (second.text, second.confidence) == (first.text, first.confidence)
+
+
 def test_what_it_cannot_decode_is_counted_and_the_next_one_works(
     decoder: Any, engine: Engine
 ) -> None:

@@ -126,7 +126,7 @@ def test_all_nodes_report_to_diagnostics(played: Any) -> None:
         )
     # Each node reports once a second, so its newest counts may be a second old.
     for name, key, heard in (
-        ("decoder", "decodes", played.descriptions),
+        ("decoder", "descriptions", played.descriptions),
         ("gate", "embeddings", played.embeddings),
     ):
         played.until(

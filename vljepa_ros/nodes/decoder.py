@@ -12,7 +12,9 @@ from vljepa_ros.nodes.conversions import to_description, to_vector
 from vljepa_ros.nodes.lazy import LazySubscription
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
+from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.qos import RESULTS
+from vljepa_ros.runtime.describer import RECALL_WITHIN, Describer
 
 
 class Decoder(ModelNode):
@@ -20,16 +22,20 @@ class Decoder(ModelNode):
 
     Subscribes: `shift` (SemanticShift), while somebody hears `description`.
     Publishes: `description` (Description), and as `ModelNode`.
-    Parameters: min_confidence (changeable while it runs), and those of `ModelNode`.
+    Parameters: min_confidence (changeable while it runs), recall_within, and those of `ModelNode`.
     """
 
     def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
         self.arguments = arguments
         super().__init__("decoder", announces)
         declare_min_confidence(self)
+        description = "distance (1 - cosine) up to which a segment gets an earlier one's text"
+        declare(self, "recall_within", RECALL_WITHIN, description, span=(0.0, 2.0), read_only=True)
 
     def configure(self) -> None:
         super().configure()
+        assert self.engine is not None
+        self._describer = Describer(self.engine, self.get_parameter("recall_within").value)
         self._publisher = self.create_lifecycle_publisher(Description, "description", RESULTS)
         # Its own, so that a sentence holds up no other callback; each shift gets its turn.
         self._thread = ThreadPoolExecutor(1, "decoder")
@@ -61,11 +67,13 @@ class Decoder(ModelNode):
                 f"{model_id!r}; give the embedder and the decoder the same model"
             )
         data = to_vector(message.embedding.data)
+        told, is_new = self._describer.describe(data)
+        if is_new:
+            self.statistics.count("decodes")
+            self.statistics.time("decoding", time.perf_counter() - started)
         least = self.get_parameter("min_confidence").value
-        (decoded,) = self.engine.decode(data[None], least)
-        self._publisher.publish(to_description(message, decoded))
-        self.statistics.count("decodes")
-        self.statistics.time("decoding", time.perf_counter() - started)
+        self._publisher.publish(to_description(message, told.if_sure(least)))
+        self.statistics.count("descriptions")
 
 
 def main(args: list[str] | None = None) -> None:

@@ -35,6 +35,10 @@ class Decoded:
     text: str
     confidence: float
 
+    def if_sure(self, min_confidence: float) -> Decoded:
+        """Itself, or UNSURE with the same confidence where that is lower."""
+        return self if self.confidence >= min_confidence else Decoded(UNSURE, self.confidence)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -154,13 +158,13 @@ class Engine:
         Raises:
             InputError: another shape, NaN, infinity or a vector of length zero.
         """
-        unit = self._unit(embeddings)
+        unit = self.unit(embeddings)
         texts, shares = self._backend.decode(unit)
         confidences = [
             share if text else 0.0 for text, share in zip(texts, shares.tolist(), strict=True)
         ]
         return [
-            Decoded(text if confidence >= min_confidence else UNSURE, confidence)
+            Decoded(text, confidence).if_sure(min_confidence)
             for text, confidence in zip(texts, confidences, strict=True)
         ]
 
@@ -170,12 +174,17 @@ class Engine:
         Raises:
             InputError: an embedding or a candidate that cannot be used.
         """
-        similarities = self.encode_text(candidates) @ self._unit(embedding[None])[0]
+        similarities = self.encode_text(candidates) @ self.unit(embedding[None])[0]
         logits = similarities / _TEMPERATURE
         scores = np.exp(logits - logits.max())
         return Ranking(int(similarities.argmax()), scores / scores.sum(), similarities)
 
-    def _unit(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
+    def unit(self, embeddings: NDArray[Any]) -> NDArray[np.float32]:
+        """Embeddings (B, D) of this model's space, L2-normalised.
+
+        Raises:
+            InputError: another shape, NaN, infinity or a vector of length zero.
+        """
         dim = self.info.embedding_dim
         if embeddings.ndim != 2 or embeddings.shape[1] != dim:
             raise InputError(
