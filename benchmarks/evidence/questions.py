@@ -74,7 +74,7 @@ def score(arm: Arm, questions: Questions) -> dict[str, float]:
 
 
 def chance(questions: Questions) -> dict[str, float]:
-    """METRICS of guessing; for captions, of the wording that is plainest for the window before."""
+    """METRICS of guessing; for captions, of what is right for another of the windows."""
     drawn = [sample for sample, _, _ in questions.captions]
     shifted = [sample.answers[0] for sample in [drawn[-1], *drawn[:-1]]]
     ways = len(questions.labels)
@@ -82,7 +82,7 @@ def chance(questions: Questions) -> dict[str, float]:
     return {
         "cider": float(cider(shifted, [sample.answers for sample in drawn]).mean()),
         "top1": 1 / ways,
-        "top5": 5 / ways,
+        "top5": min(1.0, 5 / ways),
         "vqa": float(np.mean([1 / n for n in choices])),
     }
 
