@@ -99,7 +99,7 @@ def _kind(kind: str) -> Callable[[Any], str]:
     return find
 
 
-_GATE = "our gate"  # as `selection` names it
+_GATE, _NODES = "our gate", "our gate and decoder"  # as `selection` names them
 _ARMS = ("vl-jepa", "vlm")
 _SEEING = ("vl-jepa: query", "vl-jepa: x-encoder", "vl-jepa: predictor")
 _WRITTEN = "our decoder learned from texts of ours, the paper's was pretrained"
@@ -178,6 +178,13 @@ ROWS = (
     ),
     Row(
         "selection",
+        "decodes saved at equal CIDEr, live, each meaning decoded once",
+        "",
+        _saved(_NODES),
+        "not in the paper",
+    ),
+    Row(
+        "selection",
         "seconds between decodes / between annotations",
         "2.85 / 2.5",
         lambda r: (
@@ -235,13 +242,14 @@ ROWS = (
 
 def opening(result: Any) -> str:
     """What the README says about claim 2, next to its picture."""
-    streams, gate = result["streams"], _way(result, _GATE)
+    streams, nodes = result["streams"], _way(result, _NODES)
     return (
-        f"Sentences that the gate saves at equal CIDEr, against sentences at even intervals: "
-        f"**{_saved(_GATE)(result)}**, live, one each {gate['interval']:.1f} s, on "
-        f"{streams['counts']['test']} held-out streams of {streams['seconds']:g} s. The paper "
-        f"reports 2.85x, on other videos, choosing when each has ended. "
-        f"[All claims, measured](docs/evidence.md)."
+        f"Decodes saved at equal CIDEr, against decoding at even intervals, live, on "
+        f"{streams['counts']['test']} held-out streams of {streams['seconds']:g} s: "
+        f"**{_saved(_NODES)(result)}** as the nodes run, one decode each "
+        f"{nodes['interval']:.1f} s; {_saved(_GATE)(result)} if every shift is decoded, though "
+        f"its meaning was told before. The paper reports 2.85x, on other videos, choosing when each "
+        f"has ended. [All claims, measured](docs/evidence.md)."
     )
 
 

@@ -24,6 +24,7 @@ from evidence.streams import PERIOD, Stream, load_streams
 from evidence.told import Told
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime.describer import Describer
 from vljepa_ros.streaming import GateConfig
 from vljepa_ros.training.shards import list_shards, read_shards
 
@@ -90,7 +91,8 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
 def follow(engine: Engine, embeddings: NDArray[np.float32]) -> Told:
     """What gate and decoder tell of a stream's embeddings (T, D), as the nodes have them set."""
     decodes = gate(embeddings, PERIOD, GateConfig())
-    texts = engine.decode(np.stack([d.embedding for d in decodes])) if decodes else []
+    describer = Describer(engine)
+    texts = [describer.describe(decode.embedding)[0] for decode in decodes]
     return Told(
         [round(d.time * 1e9) for d in decodes],
         [text.text for text in texts],

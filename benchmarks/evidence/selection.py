@@ -207,7 +207,7 @@ def _row(way: Way, curve: Curve, point: Score, baselines: Sequence[Curve]) -> di
 
 
 def _part(curves: dict[str, Curve], knobs: dict[str, float], rows: list[int]) -> dict[str, Any]:
-    """The savings of the gate, with and without memory, on some of the streams."""
+    """The savings of the gate, alone and with the decoder, on some of the streams."""
     baselines = [[s.of(rows) for s in curves[name]] for name in UNIFORM]
     found: dict[str, Any] = {"streams": len(rows)}
     for name in (GATE, MEMORY):

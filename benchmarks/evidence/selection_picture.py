@@ -32,15 +32,15 @@ LINES: dict[str, tuple[str, float, str]] = {
 _NAMES = {
     "uniform": "at even times (uniform)",
     "uniform, averaged": "at even times, averaged",
-    UNIFORM_MEMORY: "at even times, with memory",
+    UNIFORM_MEMORY: "at even times, our decoder",
     "Ward clustering": "the paper's clustering, offline",
     "Ward clustering, averaged": "the paper's clustering, averaged",
     "kernel change points, averaged": "best segmentation, offline",
     "Bayesian": "Bayesian change points, online",
     "EWMA": "EWMA, online",
     "CUSUM": "CUSUM, online",
-    GATE: "our gate, online",
-    MEMORY: "our gate with memory, online",
+    GATE: "our gate, each shift decoded, online",
+    MEMORY: "our gate and decoder, online",
     TUNED: "our gate, settings chosen apart",
 }
 _TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)

@@ -13,14 +13,14 @@ from evidence import detectors
 from evidence.detectors import Decode, RunLengths
 from evidence.scoring import Curve, Score, Texts, at_interval, score
 from evidence.streams import PERIOD, Stream
+from vljepa_ros.runtime.describer import RECALL_WITHIN
 from vljepa_ros.streaming import GateConfig
 
 GATE = "our gate"
-MEMORY = "our gate, with memory"
+MEMORY = "our gate and decoder"
 TUNED = "our gate, tuned"
 UNIFORM = ("uniform", "uniform, averaged")
-UNIFORM_MEMORY = "uniform, with memory"
-WITHIN = 0.15  # distance up to which the memory takes two embeddings for the same meaning
+UNIFORM_MEMORY = "uniform, our decoder"
 _DIMS = 6  # principal components that the Bayesian detector watches
 
 INTERVALS = (0.25, *np.geomspace(0.5, 100, 24).round(3).tolist())  # s
@@ -76,7 +76,7 @@ def offline() -> list[Way]:
 
 
 def ours() -> list[Way]:
-    """The gate as the node runs it, and with a memory; the knob is its threshold."""
+    """The gate as its node runs it, alone and with what the decoder node remembers."""
     default = GateConfig()
     knobs = tuple(sorted({*_THRESHOLDS, default.threshold}))
     return [
@@ -84,19 +84,19 @@ def ours() -> list[Way]:
         Way(
             MEMORY,
             True,
-            f"the node's defaults, within {WITHIN:g}",
+            f"the nodes' defaults, recall within {RECALL_WITHIN:g}",
             knobs,
             lambda stream, threshold: detectors.remembered(
-                _gate(default, stream, threshold), WITHIN
+                _gate(default, stream, threshold), RECALL_WITHIN
             ),
         ),
         Way(
             UNIFORM_MEMORY,
             True,
-            f"within {WITHIN:g}",
+            f"recall within {RECALL_WITHIN:g}",
             INTERVALS,
             lambda stream, interval: detectors.remembered(
-                _by_interval(detectors.uniform, False, stream, interval), WITHIN
+                _by_interval(detectors.uniform, False, stream, interval), RECALL_WITHIN
             ),
         ),
     ]
