@@ -248,8 +248,8 @@ def opening(result: Any) -> str:
         f"{streams['counts']['test']} held-out streams of {streams['seconds']:g} s: "
         f"**{_saved(_NODES)(result)}** as the nodes run, one decode each "
         f"{nodes['interval']:.1f} s; {_saved(_GATE)(result)} if every shift is decoded, though "
-        f"its meaning was told before. The paper reports 2.85x, on other videos, choosing when each "
-        f"has ended. [All claims, measured](docs/evidence.md)."
+        f"its meaning was told before. The paper reports 2.85x, on other videos, choosing when "
+        f"each has ended. [All claims, measured](docs/evidence.md)."
     )
 
 
