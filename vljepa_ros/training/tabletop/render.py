@@ -95,7 +95,7 @@ class Stage:
         mujoco.mju_mat2Quat(view.quat, turn)
 
 
-def noisy(image: Array, deviation: float, rng: np.random.Generator) -> Image:
+def noisy(image: Image | Array, deviation: float, rng: np.random.Generator) -> Image:
     """`image` (H, W, 3) in [0, 255], H and W even, with a sensor's noise in grains of 2 x 2 px."""
     height, width = image.shape[:2]
     grain = rng.normal(0, deviation, (height // 2, width // 2, 1))
