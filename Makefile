@@ -1,7 +1,9 @@
 # Everything that a developer starts. `make help` lists it.
 #
-# PYTHON makes the virtual environment; VIDEO is played by the demo; QUICK=1 measures a subset.
+# PYTHON makes the virtual environment; ROS names the distribution whose wheels go into it where no
+# ROS 2 is sourced, kilted or jazzy; VIDEO is played by the demo; QUICK=1 measures a subset.
 PYTHON ?= python3
+ROS ?= kilted
 VIDEO ?=
 QUICK ?=
 
@@ -9,7 +11,13 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo test bench evidence lint clean FORCE
 
-ENV := .venv/installed.stamp
+DISTRIBUTIONS := $(patsubst requirements-ros-%.txt,%,$(wildcard requirements-ros-*.txt))
+ifeq ($(filter $(ROS),$(DISTRIBUTIONS)),)
+$(error There are no wheels of ROS 2 '$(ROS)': take ROS=$(subst $() $(), or ROS=,$(DISTRIBUTIONS)))
+endif
+
+# A stamp for each distribution: with another one's, make_env.sh runs, and refuses to mix them.
+ENV := .venv/installed-$(ROS).stamp
 BUILT := install/built.stamp
 
 help:  ## list the targets
@@ -39,8 +47,8 @@ lint: $(ENV)  ## style (ruff) and types (mypy)
 clean:  ## remove the environment and all that was built; data, runs and recordings stay
 	rm -rf .venv build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(ENV): requirements.txt requirements-ros.txt setup.py tools/make_env.sh tools/fix_ros_wheels.py
-	PYTHON='$(PYTHON)' tools/make_env.sh
+$(ENV): requirements.txt requirements-ros-$(ROS).txt setup.py tools/make_env.sh tools/fix_ros_wheels.py
+	PYTHON='$(PYTHON)' ROS='$(ROS)' tools/make_env.sh
 	@touch $@
 
 # The installed package links to the sources: only new files, interfaces and build files need a

@@ -140,6 +140,18 @@ def test_pip_imports_are_declared_in_setup_py() -> None:
     assert wanted - own <= declared
 
 
+def test_both_distributions_bring_the_same_wheels() -> None:
+    named = {}
+    for distribution in ("kilted", "jazzy"):
+        text = (ROOT / f"requirements-ros-{distribution}.txt").read_text("utf-8")
+        names = re.findall(rf"^ros-(?:{distribution}-)?(\S+)", text, re.MULTILINE)
+        named[distribution] = set(names)
+    # Kilted brought these two.
+    new = {"ament-cmake-ros-core", "rmw-security-common"}
+    assert named["kilted"] == named["jazzy"] | new
+    assert not named["jazzy"] & new
+
+
 def local_test_modules() -> set[str]:
     return {path.stem.replace("_", "-") for path in (ROOT / "tests").rglob("*.py")}
 

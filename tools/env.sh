@@ -12,7 +12,9 @@ _vljepa_venv="${VLJEPA_VENV:-$_vljepa_root/.venv}"
 . "$_vljepa_venv/bin/activate"
 
 if [ -d "$_vljepa_venv/share/ament_index" ]; then
-    export ROS_DISTRO=kilted ROS_VERSION=2 ROS_PYTHON_VERSION=3
+    export ROS_DISTRO="$(find "$_vljepa_venv"/lib/python3.*/site-packages -maxdepth 1 \
+        -name 'ros_*_rclpy-*.dist-info' | sed 's/.*ros_\(.*\)_rclpy-.*/\1/')"
+    export ROS_VERSION=2 ROS_PYTHON_VERSION=3
     export AMENT_PREFIX_PATH="$_vljepa_venv" CMAKE_PREFIX_PATH="$_vljepa_venv"
     # Only this workspace: packages of another ROS 2 distribution would not load.
     unset PYTHONPATH
