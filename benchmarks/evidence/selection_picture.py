@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
 def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in result["ways"]}
     for name, (colour, width, dashes) in LINES.items():
-        points = sorted((p["interval"], p["cider"]) for p in result["curves"][name]["points"])
+        points = frontier(result["curves"][name]["points"])
         axes.plot(
             *zip(*points, strict=True),
             color=colour,
@@ -96,6 +97,18 @@ def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     _plain(axes)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.legend(loc="lower left", fontsize=10, frameon=True, facecolor="white", edgecolor="none")
+
+
+def frontier(points: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:
+    """Intervals in s and CIDEr, by interval, of those that none beats in both.
+
+    A threshold far too low makes a detector decode late, and its curve turn back.
+    """
+    found: list[tuple[float, float]] = []
+    for interval, cider in sorted(((p["interval"], p["cider"]) for p in points), reverse=True):
+        if not found or cider > found[-1][1]:
+            found.append((interval, cider))
+    return found[::-1]
 
 
 def _draw_saving(axes: Axes, row: dict[str, Any], colour: str, height: float) -> None:
