@@ -12,7 +12,7 @@ from evidence.playing import play
 from vljepa_ros.training.shards import encode_jpeg
 
 PERIOD = 250_000_000  # ns
-FRAMES = 10
+FRAMES = 20
 
 
 def test_streams_are_played_and_heard_each_for_itself() -> None:
