@@ -55,12 +55,12 @@ class Settings:
     decoder: YDecoderConfig = _DECODER
     episodes: tuple[tuple[str, int], ...] = (("tabletop", 600), ("composites", 300))  # to train on
     held_out: tuple[tuple[str, int], ...] = (("val", 50), ("test", 200))  # of each source
-    steps: int = 512  # of training, a multiple of 32
+    steps: int = 640  # of training, a multiple of 32
     batch_size: int = 64
     warmup_steps: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
     rates: tuple[float, ...] = (7e-4, 2e-3)  # of learning, tried on the validation split
-    trial_steps: int = 64  # of each rate
+    trial_steps: int = 80  # of each rate
     decoder_steps: int = 1500
     decoder_rate: float = 1e-3
     decoder_noise: float = (

@@ -209,7 +209,7 @@ def _costs(result: dict[str, Any]) -> str:
         ("vl-jepa: with text", f"{seen + ms['vl-jepa: decoding']:.2f}"),
         ("vlm: with text", f"{written:.2f}"),
         (f"vl-jepa: best of {costs['labels']} known labels", f"{ms['vl-jepa: label']:.2f}"),
-        (f"vlm: best of {costs['labels']} labels", f"{ms['vlm: label']:.2f}"),
+        (f"vlm: best of {costs['labels']} labels, window read", f"{ms['vlm: label']:.2f}"),
     ]
     heads = [
         "part, one window of frames in memory",
