@@ -55,17 +55,16 @@ class Settings:
     decoder: YDecoderConfig = _DECODER
     episodes: tuple[tuple[str, int], ...] = (("tabletop", 600), ("composites", 300))  # to train on
     held_out: tuple[tuple[str, int], ...] = (("val", 50), ("test", 200))  # of each source
-    steps: int = 640  # of training, a multiple of 32
+    steps: int = 512  # of training, a multiple of 32
     batch_size: int = 64
     warmup_steps: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
     rates: tuple[float, ...] = (7e-4, 2e-3)  # of learning, tried on the validation split
-    trial_steps: int = 80  # of each rate
+    trial_steps: int = 64  # of each rate
     decoder_steps: int = 1500
     decoder_rate: float = 1e-3
-    decoder_noise: float = (
-        1.5  # strong, as in CapDec (arXiv 2211.00575), which knows texts alone too
-    )
+    # Strong, as in CapDec (arXiv 2211.00575), whose decoder knows texts alone too.
+    decoder_noise: float = 1.5
     questions: int = 100  # captions of each source, and things to be named
     rounds: int = 60  # of the inference costs
     precision: str = "fp32"  # of the transformers while they train
