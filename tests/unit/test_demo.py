@@ -109,7 +109,7 @@ def test_screen_shows_what_happened() -> None:
     text = screen(told_story())
     for part in ("a clip", "195 embedded", "The mug moves.", "Is the lamp on?", "no answer"):
         assert part in text
-    assert "4 made, every-frame decoding: 195 (48.8 times as many)" in text
+    assert "4 told, every-frame decoding: 195 (48.8 times as many)" in text
 
 
 def test_screen_of_a_camera_that_has_said_nothing_yet() -> None:

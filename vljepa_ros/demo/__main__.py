@@ -224,7 +224,7 @@ def _summary(story: Story, out: Path) -> str:
     saving = "" if story.saving is None else f" ({story.saving:.1f} times as many)"
     return (
         f"\n{story.embeddings} embeddings of {story.frames_sent} images. "
-        f"Sentences decoded: {len(story.sentences)}; "
+        f"Sentences told: {len(story.sentences)}; "
         f"every-frame decoding would have made {story.embeddings}{saving}.\n"
         f"  picture    {out / 'timeline.png'}\n"
         f"  recording  {out / 'rosbag'}  (rosbag2, MCAP: all outputs, no images)\n"

@@ -92,7 +92,7 @@ class PlainDisplay:
             self._print(
                 f"{clock(story.elapsed)}  [{story.frames_sent} frames, "
                 f"{story.embeddings} embeddings, {story.rate(time.monotonic()):.1f}/s; "
-                f"{_decodes(story)}]"
+                f"{_sentences(story)}]"
             )
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ def render(story: Story, status: str, lines: int, now: float) -> RenderableType:
         f"{story.rate(now):.1f} embeddings/s",
     )
     facts.add_row("gate", score_bar(story))
-    facts.add_row("decodes", _decodes(story))
+    facts.add_row("sentences", _sentences(story))
     answers = story.answers[-max(lines // 2, 2) :]
     sentences = story.sentences[-max(lines - len(answers), 2) :]
     body: list[RenderableType] = [facts, Rule("what it says", style="dim")]
@@ -158,8 +158,8 @@ def _stream_line(story: Story) -> RenderableType:
     return line
 
 
-def _decodes(story: Story) -> str:
-    spent = f"{len(story.sentences)} made, every-frame decoding: {story.embeddings}"
+def _sentences(story: Story) -> str:
+    spent = f"{len(story.sentences)} told, every-frame decoding: {story.embeddings}"
     return spent if story.saving is None else f"{spent} ({story.saving:.1f} times as many)"
 
 

@@ -61,7 +61,7 @@ class Story:
 
     @property
     def saving(self) -> float | None:
-        """Return decodes of every-frame decoding for each decode spent; None before the first."""
+        """Return decodes of every-frame decoding for each sentence told; None before the first."""
         return self.embeddings / len(self.sentences) if self.sentences else None
 
     def seconds(self, stamp: int) -> float:

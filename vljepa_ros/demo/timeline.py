@@ -170,7 +170,7 @@ def _answers(story: Story) -> list[_Note]:
 
 def _summary(story: Story) -> str:
     counts = f"{story.frames_sent} images, {story.embeddings} embeddings"
-    parts = [f"{story.elapsed:.0f} s, {counts}; decodes: {len(story.sentences)}"]
+    parts = [f"{story.elapsed:.0f} s, {counts}; sentences: {len(story.sentences)}"]
     if story.saving is not None:
         parts.append(f"decoding every embedding would have taken {story.saving:.1f} times as many")
     return ", ".join([*parts, story.model] if story.model else parts)
