@@ -13,6 +13,7 @@ from vljepa_ros.training.features import Episode, encode_missing, load_episodes
 from vljepa_ros.training.shards import list_shards
 
 _GENERATE = {"tabletop": tabletop.generate, "composites": composites.generate}
+SOURCES = tuple(_GENERATE)
 _SEED = 0  # as `vljepa data` has it
 
 
@@ -43,9 +44,23 @@ def load_first(
         def tell(done: int, total: int, task: int = task) -> None:
             progress.update(task, completed=done, total=total)
 
-        if len(list_shards(data, source, split)) * composites.EPISODES_PER_SHARD < count:
-            _GENERATE[source](data, split, count, _SEED, progress=tell)
+        draw_missing(data, source, split, count, progress)
         encode_missing(data, (source,), split, encoder, tell)
         loaded[source] = load_episodes(data, (source,), split, encoder.shape)[:count]
         progress.remove_task(task)
     return loaded
+
+
+def draw_missing(data: Path, source: str, split: str, count: int, progress: Progress) -> None:
+    """Draw the first `count` episodes of a source, unless so many shards are there.
+
+    Raises:
+        SourceError: pictures that are missing and cannot be fetched.
+    """
+    if len(list_shards(data, source, split)) * composites.EPISODES_PER_SHARD >= count:
+        return
+    task = progress.add_task(f"{source}, {split}: episodes", total=count)
+    _GENERATE[source](
+        data, split, count, _SEED, progress=lambda done, _: progress.update(task, completed=done)
+    )
+    progress.remove_task(task)

@@ -7,24 +7,23 @@ nearer to each other than either is to the changed text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
 from evidence.changes import KINDS, Reader
 from evidence.document import table
+from evidence.episodes import SOURCES, draw_missing
 from evidence.intervals import mean_interval
 from evidence.lamp import CHANGE, OFF, PARAPHRASE, TEXTS, distance, lamp_map
 from evidence.paraphrases_picture import draw
-from vljepa_ros.model.config import MiniLMConfig, WindowConfig
-from vljepa_ros.model.minilm import MiniLM
+from evidence.published import embedding_once, published_embed
+from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine, EngineConfig
-from vljepa_ros.training import composites, tabletop
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.metrics import Metric
@@ -42,29 +41,26 @@ Array = NDArray[np.float64]
 
 SEEDS = (0, 1, 2)
 _SPLIT = "test"
-_SOURCES: dict[str, Callable[..., Any]] = {
-    "tabletop": tabletop.generate,
-    "composites": composites.generate,
-}
 _EPISODES = (50, 200)  # quick, and as `vljepa data` makes them
 _DRAWS = (100, 1000)  # captions and events for each seed and source
-_BATCH = 64  # texts
 _LEAST = 10  # triplets of a kind, for an interval
-_MINILM_DIM = 384
 _EDGES = np.linspace(-0.2, 1.0, 61)  # of the histograms of cosines
 _WHEN = ("before", "after")
 
 
 def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, Any]:
     """Measure both encoders on hand-written triplets, on those of our captions, on the lamp."""
-    task = progress.add_task("paraphrases: texts", total=2 + len(_SOURCES) * (1 + len(SEEDS)))
+    task = progress.add_task("paraphrases: texts", total=2 + len(SOURCES) * (1 + len(SEEDS)))
     engine = Engine.load(config=EngineConfig(backend="auto"))
-    encoders: dict[str, Embed] = {"before": _published(), "after": _batched(engine.encode_text)}
+    encoders: dict[str, Embed] = {
+        "before": published_embed(),
+        "after": embedding_once(engine.encode_text),
+    }
     sets = [{"name": "by hand", **_compare(encoders, written_triplets())}]
     progress.advance(task)
     pooled: list[Triplet] = []
-    for source, generate in _SOURCES.items():
-        episodes = _facts_only(data, source, generate, _EPISODES[not quick], progress)
+    for source in SOURCES:
+        episodes = _facts_only(data, source, _EPISODES[not quick], progress)
         progress.advance(task)
         drawn = []
         for seed in SEEDS:
@@ -96,7 +92,7 @@ def cosines(embed: Embed, triplets: Sequence[Triplet]) -> Array:
 
 def hits(similar: Array) -> NDArray[np.bool_]:
     """(K,) of `cosines`: are the wordings nearest to each other?"""
-    return similar[:, 0] > similar[:, 1:].max(1)  # type: ignore[no-any-return]
+    return similar[:, 0] > similar[:, 1:].max(1)
 
 
 def _compare(encoders: dict[str, Embed], triplets: Sequence[Triplet]) -> dict[str, Any]:
@@ -156,41 +152,9 @@ def _histograms(embed: Embed, triplets: Sequence[Triplet]) -> dict[str, Any]:
     }
 
 
-def _published() -> Embed:
-    """MiniLM as it was published: the head into the shared space starts as the identity."""
-    minilm = MiniLM(MiniLMConfig(), _MINILM_DIM).eval()
-    minilm.load_pretrained()
-
-    @torch.inference_mode()
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        return minilm(texts).numpy()  # type: ignore[no-any-return]
-
-    return _batched(embed)
-
-
-def _batched(embed: Embed) -> Embed:
-    """Each text once, those of like length together; embeddings are kept."""
-    known: dict[str, NDArray[np.float32]] = {}
-
-    def all_of(texts: Sequence[str]) -> NDArray[np.float32]:
-        new = sorted(set(texts) - known.keys(), key=lambda text: (len(text), text))
-        for first in range(0, len(new), _BATCH):
-            some = new[first : first + _BATCH]
-            known.update(zip(some, embed(some), strict=True))
-        return np.stack([known[text] for text in texts])
-
-    return all_of
-
-
-def _facts_only(
-    data: Path, source: str, generate: Callable[..., Any], count: int, progress: Progress
-) -> list[Episode]:
+def _facts_only(data: Path, source: str, count: int, progress: Progress) -> list[Episode]:
     """Episodes of the test split without their frames, made where they are missing."""
-    if len(list_shards(data, source, _SPLIT)) * 50 < count:
-        task = progress.add_task(f"{source}: {_SPLIT} episodes", total=count)
-        generate(
-            data, _SPLIT, count, 0, 2, lambda done, total: progress.update(task, completed=done)
-        )
+    draw_missing(data, source, _SPLIT, count, progress)
     entries = [e for shard in list_shards(data, source, _SPLIT) for e in index_shard(shard)]
     return [
         Episode(entry.facts, np.empty((len(entry.places), 0), np.float16))

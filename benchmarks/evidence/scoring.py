@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
 
 from evidence.captions import cider
 from evidence.detectors import Decode
+from evidence.intervals import statistic_interval
 from evidence.streams import Stream
 from vljepa_ros.runtime import Engine
 
 Array = NDArray[np.float64]
 
 _BATCH = 64
-_RESAMPLES = 1000
 _PLATEAU = 0.98  # of the baselines' best CIDEr
 NEARNESS = ("shown", "stamp", "segment")
 
@@ -178,42 +175,19 @@ def saving_interval(point: Score, baselines: Sequence[Curve]) -> tuple[float, fl
         chosen = [[score.of(rows) for score in curve] for curve in baselines]
         return saving(point.of(rows), chosen)
 
-    return _interval(of, len(point.cider))
+    return statistic_interval(of, len(point.cider))
 
 
-def mean_interval(values: Array) -> tuple[float, float]:
-    """95 % bootstrap interval of a mean over streams, by percentiles."""
-    return _interval(lambda rows: float(values[rows].mean()), len(values))
-
-
-def _interval(statistic: Any, count: int) -> tuple[float, float]:
-    rng = np.random.default_rng(0)
-    found = bootstrap(
-        (np.arange(count),),
-        statistic,
-        n_resamples=_RESAMPLES,
-        vectorized=False,
-        method="percentile",
-        rng=rng,
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def write_curve(path: Path, curve: Curve) -> None:
-    """Keep a curve; the file has its name only when it is whole."""
-    rows = [
+def to_rows(curve: Curve) -> list[dict[str, Any]]:
+    """A curve as JSON has it."""
+    return [
         {name: np.asarray(value).tolist() for name, value in vars(score).items()}
         for score in curve
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(rows), encoding="utf-8")
-    part.replace(path)
 
 
-def read_curve(path: Path) -> Curve:
-    """What `write_curve` kept."""
-    rows = json.loads(path.read_text("utf-8"))
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> Curve:
+    """What `to_rows` gave."""
     return [
         Score(row["knob"], *(np.array(row[k], float) for k in ("cider", "decodes", "durations")))
         for row in rows

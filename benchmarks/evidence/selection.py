@@ -7,7 +7,6 @@ settings has them chosen on streams of their own, for the gate's mean interval.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +16,20 @@ import numpy as np
 from rich.progress import Progress
 
 from evidence.detection import detect
+from evidence.detectors import remembered
+from evidence.intervals import mean_interval
+from evidence.kept import Kept
 from evidence.scoring import (
     NEARNESS,
     Curve,
     Score,
     Texts,
     baseline_interval,
-    mean_interval,
-    read_curve,
+    from_rows,
     saving,
     saving_interval,
     score,
-    write_curve,
+    to_rows,
 )
 from evidence.selection_picture import draw
 from evidence.selection_tables import markdown
@@ -36,6 +37,7 @@ from evidence.streams import Stream, load_streams, make_streams
 from evidence.sweeps import (
     GATE,
     MEMORY,
+    RECALLS,
     UNIFORM,
     Way,
     choose,
@@ -80,7 +82,7 @@ class _Study:
             kind: load_streams(work, kind, count, self.engine, progress)
             for kind, count in size.counts.items()
         }
-        self.kept = work / f"curves-{size.seconds:g}s" / info.model_id
+        self.kept = Kept(work / f"curves-{size.seconds:g}s" / info.model_id)
 
     def ways(self) -> tuple[list[Way], dict[str, float]]:
         """All ways, and the value of the knob at which each is looked at more closely."""
@@ -90,28 +92,44 @@ class _Study:
         told = [gate.decode(stream, threshold) for stream in validation]
         interval = score(validation, told, self.texts, self.span).interval
         ways, knobs = [*offline(), *ours()], {GATE: threshold, MEMORY: threshold}
-        path = self.kept / "chosen.json"
-        chosen = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+        def chosen(family: Sequence[Way]) -> tuple[str, float]:
+            best, knob = choose(family, validation, self.texts, self.span, interval)
+            return best.settings, knob
+
         for name, family in self.progress.track(
             to_choose(validation).items(), description="settings chosen"
         ):
-            if name not in chosen:
-                best, knob = choose(family, validation, self.texts, self.span, interval)
-                chosen[name] = [best.settings, knob]
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part = path.with_suffix(".part")
-                part.write_text(json.dumps(chosen), encoding="utf-8")
-                part.replace(path)
-            settings, knobs[name] = chosen[name]
+            settings, knobs[name] = self.kept.once(
+                f"chosen, {name}", lambda family=family: chosen(family)
+            )
             ways.append(next(way for way in family if way.settings == settings))
         return ways, knobs
 
+    def recall(self) -> list[dict[str, float]]:
+        """What the decoder's recall saves and costs on the validation streams, by its distance."""
+        found = []
+        for within in RECALLS:
+            point = score(
+                self.streams["validation"],
+                [
+                    remembered(ours()[0].decode(stream, GateConfig().threshold), within)
+                    for stream in self.streams["validation"]
+                ],
+                self.texts,
+                self.span,
+            )
+            found.append({"within": within, "interval": point.interval, "cider": point.mean})
+        return found
+
     def curve(self, way: Way) -> Curve:
         """Of the test streams; measured once."""
-        path = self.kept / f"{way.name}.json"
-        if not path.exists():
-            write_curve(path, way.curve(self.streams["test"], self.texts, self.span))
-        return read_curve(path)
+        return from_rows(
+            self.kept.once(
+                way.name,
+                lambda: to_rows(way.curve(self.streams["test"], self.texts, self.span)),
+            )
+        )
 
     def saving_by_nearness(self, nearness: str) -> float:
         """The gate's saving when a decode stands for another time; see `scoring.about`."""
@@ -168,6 +186,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
             for way in ways
             if way.name in knobs and way.name != MEMORY  # which tells when the gate does
         ],
+        "recall": study.recall(),
         "seeds": [
             _part(curves, knobs, [i for i, s in enumerate(test) if s.facts["seed_group"] == seed])
             for seed in range(_SEEDS)
@@ -196,7 +215,7 @@ def _row(way: Way, curve: Curve, point: Score, baselines: Sequence[Curve]) -> di
         "knob": point.knob,
         "interval": point.interval,
         "cider": point.mean,
-        "cider_95": mean_interval(point.cider),
+        "cider_95": mean_interval(point.cider)[1:],
         "uniform_interval": baseline_interval(point.mean, baselines),
         "saving": saving(point, baselines),
         "saving_95": saving_interval(point, baselines),

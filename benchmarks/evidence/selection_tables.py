@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from evidence.document import table
 from evidence.sweeps import GATE, MEMORY
 
 
@@ -11,45 +12,72 @@ def markdown(result: dict[str, Any]) -> str:
     """The tables of docs/evidence.md."""
     streams = result["streams"]
     counts = streams["counts"]
-    lines = [
+    about = (
         f"{counts['test']} streams of {streams['seconds']:g} s with {streams['annotations']} "
         f"annotations, one each {streams['seconds_per_annotation']:.1f} s; "
         f"{counts['test-still']} in which nothing happens; {counts['validation']} others for "
-        f"choosing settings; model `{result['model']}`.",
-        "",
-        "| way of decoding | causal | settings | s between decodes | CIDEr (95 %) "
-        "| uniform needs, s | decodes saved (95 %) | best along its curve |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["ways"]:
-        low, high = row["cider_95"]
-        least, most = row["saving_95"]
-        lines.append(
-            f"| {row['name']} | {'yes' if row['causal'] else 'no'} | {row['settings']} "
-            f"| {row['interval']:.2f} | {row['cider']:.0f} ({low:.0f} to {high:.0f}) "
-            f"| {row['uniform_interval']:.2f} | {row['saving']:.2f}x ({least:.2f} to {most:.2f}) "
-            f"| {row['best_saving']:.2f}x at {row['best_interval']:.1f} s |"
+        f"choosing settings; model `{result['model']}`."
+    )
+    senses = ", ".join(f"{name} {value:.2f}x" for name, value in result["nearness"].items())
+    sense = f"Decodes that the gate saves, by what time a sentence stands for: {senses}."
+    tables = (_ways(result), _detection(result), _parts(result), _recall(result))
+    return "\n\n".join([about, *tables, sense])
+
+
+def _ways(result: dict[str, Any]) -> str:
+    head = ("way of decoding", "causal", "settings", "s between decodes", "CIDEr (95 %)")
+    head += ("uniform needs, s", "decodes saved (95 %)", "best along its curve")
+    rows = [
+        (
+            row["name"],
+            "yes" if row["causal"] else "no",
+            row["settings"],
+            f"{row['interval']:.2f}",
+            "{:.0f} ({:.0f} to {:.0f})".format(row["cider"], *row["cider_95"]),
+            f"{row['uniform_interval']:.2f}",
+            "{:.2f}x ({:.2f} to {:.2f})".format(row["saving"], *row["saving_95"]),
+            f"{row['best_saving']:.2f}x at {row['best_interval']:.1f} s",
         )
-    lines += [
-        "",
-        "| causal detector | delay, median s | 90th percentile, s | events missed "
-        "| false alarms per hour, nothing happens | ... between events |",
-        "|---|---|---|---|---|---|",
+        for row in result["ways"]
     ]
-    for row in result["detection"]:
-        delays = [row["delay_median"], row["delay_90"]]
-        lines.append(
-            f"| {row['name']} | "
-            + " | ".join("none" if delay is None else f"{delay:.2f}" for delay in delays)
-            + f" | {row['missed']:.1%} | {row['false_alarms_per_hour_still']:.1f} "
-            f"| {row['false_alarms_per_hour_events']:.1f} |"
+    return table(head, rows)
+
+
+def _detection(result: dict[str, Any]) -> str:
+    head = ("causal detector", "delay, median s", "90th percentile, s", "events missed")
+    head += ("false alarms per hour, nothing happens", "... between events")
+    rows = [
+        (
+            row["name"],
+            *("none" if row[k] is None else f"{row[k]:.2f}" for k in ("delay_median", "delay_90")),
+            f"{row['missed']:.1%}",
+            f"{row['false_alarms_per_hour_still']:.1f}",
+            f"{row['false_alarms_per_hour_events']:.1f}",
         )
-    lines += ["", f"| streams | s per event | {GATE} | {MEMORY} |", "|---|---|---|---|"]
+        for row in result["detection"]
+    ]
+    return table(head, rows)
+
+
+def _parts(result: dict[str, Any]) -> str:
+    """What is saved on some of the streams."""
     parts = [(f"seed {n}", "", part) for n, part in enumerate(result["seeds"])]
     parts += [(g["name"], f"{g['seconds_per_event']:.1f}", g) for g in result["groups"]]
-    for name, each, part in parts:
-        savings = " | ".join(f"{part[way]['saving']:.2f}x" for way in (GATE, MEMORY))
-        lines.append(f"| {name} ({part['streams']}) | {each} | {savings} |")
-    senses = ", ".join(f"{name} {value:.2f}x" for name, value in result["nearness"].items())
-    lines += ["", f"Decodes that the gate saves, by what time a sentence stands for: {senses}."]
-    return "\n".join(lines) + "\n"
+    rows = [
+        (
+            f"{name} ({part['streams']})",
+            each,
+            *(f"{part[way]['saving']:.2f}x" for way in (GATE, MEMORY)),
+        )
+        for name, each, part in parts
+    ]
+    return table(("streams", "s per event", GATE, MEMORY), rows)
+
+
+def _recall(result: dict[str, Any]) -> str:
+    head = ("recall within, validation streams", "s between decodes", "CIDEr")
+    rows = [
+        (f"{row['within']:g}", f"{row['interval']:.2f}", f"{row['cider']:.0f}")
+        for row in result["recall"]
+    ]
+    return table(head, rows)

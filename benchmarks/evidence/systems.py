@@ -10,14 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from evidence.token_model import TokenModel
-from vljepa_ros.model.config import MiniLMConfig
-from vljepa_ros.model.minilm import MiniLM
 from vljepa_ros.model.x_encoder import XEncoder
 from vljepa_ros.runtime import Engine
+from vljepa_ros.training.paraphrases import Embed
 from vljepa_ros.training.phrases import CAPTION_QUERIES
 from vljepa_ros.training.trials import Draw
 
-_MINILM_DIM = 384
 _PASS = 8  # windows at once
 _CAPTION_QUERY = CAPTION_QUERIES[0]
 
@@ -99,7 +97,7 @@ def shared_space(engine: Engine) -> Nearest:
     return Nearest(see, engine.encode_text, joins=False)
 
 
-def image_net_head(x_encoder: XEncoder, minilm: MiniLM) -> Nearest:
+def image_net_head(x_encoder: XEncoder, embed: Embed) -> Nearest:
     """What ImageNet's classes are seen in the whole frames, as the mean of their names.
 
     ConvSE (Norouzi et al., arXiv 1312.5650), as in benchmarks/image_net_floor.py; the mean over
@@ -110,12 +108,11 @@ def image_net_head(x_encoder: XEncoder, minilm: MiniLM) -> Nearest:
         classes = window_of(draw)[:, -x_encoder.class_tokens, : x_encoder.class_dim].mean(0)
         return classes / max(float(np.linalg.norm(classes)), 1e-6)
 
-    return Nearest(see, embedding_once(minilm), joins=True)
+    return Nearest(see, embed, joins=True)
 
 
-def decoded_caption(engine: Engine, minilm: MiniLM) -> Nearest:
+def decoded_caption(engine: Engine, embed: Embed) -> Nearest:
     """What the model says of the window, compared as text: no embedding of it leaves the model."""
-    embed = embedding_once(minilm)
 
     def see(draw: Draw) -> NDArray[np.float32]:
         predicted = engine.predict(list(window_of(draw)), [_CAPTION_QUERY])
@@ -123,26 +120,6 @@ def decoded_caption(engine: Engine, minilm: MiniLM) -> Nearest:
         return embed([said.text or "nothing"])[0]
 
     return Nearest(see, embed, joins=True)
-
-
-def published_minilm() -> MiniLM:
-    """MiniLM as it was published: the head into the shared space starts as the identity."""
-    minilm = MiniLM(MiniLMConfig(), _MINILM_DIM).eval()
-    minilm.load_pretrained()
-    return minilm
-
-
-def embedding_once(minilm: MiniLM) -> Callable[[Sequence[str]], NDArray[np.float32]]:
-    """Embeds each text once."""
-    known: dict[str, NDArray[np.float32]] = {}
-
-    @torch.inference_mode()
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        if new := [text for text in dict.fromkeys(texts) if text not in known]:
-            known.update(zip(new, minilm(new).numpy(), strict=True))
-        return np.stack([known[text] for text in texts])
-
-    return embed
 
 
 def window_of(draw: Draw) -> NDArray[np.float32]:

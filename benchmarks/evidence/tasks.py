@@ -25,12 +25,12 @@ from evidence.episodes import load_first
 from evidence.intervals import mean_interval
 from evidence.kept import Kept
 from evidence.prediction import compare
+from evidence.published import published_embed
 from evidence.systems import (
     LowestPerplexity,
     System,
     decoded_caption,
     image_net_head,
-    published_minilm,
     shared_space,
 )
 from vljepa_ros.model.config import WindowConfig
@@ -94,7 +94,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         progress: where to show bars.
     """
     comparison = compare(data, work.parent / "prediction", quick, progress)
-    engine, minilm = Engine.load(config=EngineConfig(backend="auto")), published_minilm()
+    engine, minilm = Engine.load(config=EngineConfig(backend="auto")), published_embed()
     encoder = comparison.base.x_encoder
     systems: dict[str, System] = {
         "shipped": shared_space(engine),
@@ -118,7 +118,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
     for task in tasks:
         found = {}
         for name, system in systems.items():
-            key = f"{task.name}, {name}, {quick}"
+            key = f"{task.name}, {name}"
             found[name] = kept.once(key, lambda t=task, s=system: _summary(t.right(s)))
             progress.advance(bar)
         rows.append({"task": task.name, "chance": task.chance, "systems": found})

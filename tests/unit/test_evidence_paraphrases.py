@@ -13,8 +13,6 @@ from evidence.intervals import mean_interval
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from vljepa_ros.training import composites
-
 THINGS = changes.Reader(["ball", "mug", "orange", "paint brush", "brush"])
 
 
@@ -106,7 +104,7 @@ def test_the_claim_is_measured_drawn_and_told(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the real encoders, on made-up episodes."""
-    monkeypatch.setattr(paraphrases, "_SOURCES", {"composites": composites.generate})
+    monkeypatch.setattr(paraphrases, "SOURCES", ("composites",))
     with Progress(disable=True) as progress:
         result = paraphrases.run(shards, tmp_path, True, progress)
     result = json.loads(json.dumps(result))

@@ -97,7 +97,7 @@ def test_the_image_net_head_is_the_mean_of_the_frames_classes() -> None:
     tokens[:, -2, :2] = [[3, 0], [1, 0], [0, 3], [0, 3]]  # of the whole frames
     tokens[:, -1, :2] = 9  # of a quarter
     encoder: Any = type("Encoder", (), {"class_tokens": 2, "class_dim": 2})
-    system = image_net_head(encoder, minilm=None)  # type: ignore[arg-type]
+    system = image_net_head(encoder, embed=lambda texts: np.zeros((len(texts), 2), np.float32))
     draw: Draw = (Sample("what", "?", ("",), ""), Episode({}, tokens), [0, 1, 2, 3])
     np.testing.assert_allclose(system.see(draw), np.array([4, 6]) / 52**0.5, rtol=1e-3)
 

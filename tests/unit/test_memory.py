@@ -42,13 +42,6 @@ def test_what_was_not_recalled_for_longest_gives_way():
     assert (memory.recall(at(0)), memory.recall(at(180))) == ("a", "c")
 
 
-def test_cleared():
-    memory = Memory(within=0.1)
-    memory.keep(at(0), "a")
-    memory.clear()
-    assert memory.recall(at(0)) is None
-
-
 @pytest.mark.parametrize(
     "arguments", [{"within": -0.1}, {"within": 2.1}, {"within": float("nan")}]
 )

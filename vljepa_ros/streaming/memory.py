@@ -59,7 +59,3 @@ class Memory(Generic[T]):
         self._next += 1
         if len(self._held) > self._size:
             self._held.popitem(last=False)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._held.clear()

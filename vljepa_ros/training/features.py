@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import InputError
-from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.language import Facts
 from vljepa_ros.training.shards import (
@@ -25,6 +24,9 @@ from vljepa_ros.training.shards import (
     read_at,
     read_shards,
 )
+
+if TYPE_CHECKING:
+    from vljepa_ros.runtime.frames import FrameEncoder
 
 # Small batches stay in the processor's cache, which is faster on a CPU.
 _BATCH = 4

@@ -1,0 +1,60 @@
+"""The long streams: what happens in them is what is annotated."""
+
+import numpy as np
+import pytest
+
+for needed in ("pycocoevalcap", "ruptures", "sklearn", "bayesian_changepoint_detection"):
+    pytest.importorskip(needed, reason="needs the extra evidence")
+
+from evidence.streams import (
+    KINDS,
+    PERIOD,
+    annotations,
+    plan_disturbance,
+    plan_stream,
+    stream_seed,
+)
+
+from vljepa_ros.training.tabletop.generation import SPLITS, episode_seed
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_annotations_agree_with_the_script(index):
+    episode = plan_stream(stream_seed(0, "test", index), 120.0, still=False)
+    facts = episode.facts(PERIOD)
+    found = annotations(episode, facts)
+    assert len(found) == len(episode.script.events) > 0
+    for entry, event in zip(found, episode.script.events, strict=True):
+        assert (entry["start"], entry["end"]) == (event.start, event.end)
+        assert 2.0 <= event.start <= event.end < 120.0
+        assert len(entry["wordings"]) >= 3
+        said = " ".join(entry["wordings"])
+        if event.object is not None:
+            thing = episode.layout.things[event.object]
+            assert f"{thing.color} {thing.name}" in said
+        for part in ("drawer", "lamp"):
+            assert (part in said) == event.type.startswith(part)
+        if event.direction is not None:
+            assert event.direction in said
+
+
+def test_streams_are_the_same_each_time_and_apart_from_the_episodes():
+    one, two = (plan_stream(7, 60.0, still=False) for _ in range(2))
+    assert one.facts(PERIOD) == two.facts(PERIOD)
+    numbers = [stream_seed(s, kind, i) for s in range(3) for kind in KINDS for i in range(60)]
+    episodes = {episode_seed(0, split, i) for split in SPLITS for i in range(2400)}
+    assert len({*numbers}) == len(numbers)
+    assert not episodes & {*numbers}
+
+
+def test_nothing_happens_in_a_still_stream_but_it_is_disturbed():
+    episode = plan_stream(3, 120.0, still=True)
+    assert annotations(episode, episode.facts(PERIOD)) == []
+    disturbances = [plan_disturbance(seed, 120.0) for seed in range(12)]
+    camera = episode.layout.room.camera
+    moved = [{repr(d.camera(camera, t)) for t in np.arange(0, 120, 2.0)} for d in disturbances]
+    assert any(len(m) == 1 for m in moved) and any(len(m) > 10 for m in moved)
+    for disturbance in disturbances:
+        gains = np.stack([disturbance.light.at(t) for t in np.arange(0, 120, PERIOD)])
+        assert np.ptp(gains) > 0.02 and gains.min() > 0.75 and gains.max() < 1.25
+        assert np.abs(np.diff(gains, axis=0)).max() < 0.06  # slow, unlike a lamp
