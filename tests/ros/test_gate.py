@@ -147,3 +147,11 @@ def test_it_needs_no_torch(gate: Any, maps: Callable[[int], str]) -> None:
 def maps() -> Callable[[int], str]:
     """The libraries that a process has loaded."""
     return lambda pid: Path(f"/proc/{pid}/maps").read_text()
+
+
+def test_a_gate_that_is_not_active_says_so(gate: Any) -> None:
+    for transition in ("deactivate", "cleanup"):
+        assert gate.change("gate", transition)
+        answer = gate.call("request_shift", Trigger)
+        assert not answer.success and answer.message == "not active"
+    assert gate.change("gate", "configure") and gate.change("gate", "activate")

@@ -158,6 +158,7 @@ def test_a_node_may_be_cleaned_up_while_it_answers(
     answer = long_question("object")
     assert vqa.change("vqa", "deactivate") and vqa.change("vqa", "cleanup")
     vqa.until(answer.done, "the answer, or why there is none")
+    assert "not active" in vqa.call("embed_text", EmbedText, text="a red ball").message
     assert answer.result().success or "not active" in answer.result().message
     assert vqa.change("vqa", "configure") and vqa.change("vqa", "activate")
     assert vqa.call("embed_text", EmbedText, text="a red ball").success

@@ -25,13 +25,10 @@ class Background:
     def __init__(self, node: ManagedNode, threads: int) -> None:
         self._node = node
         self._pool = ThreadPoolExecutor(threads, f"{node.get_name()} service")
-        self._pending = 0
-        self._end: Callable[[], None] | None = None
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Result of a call in another thread; only for callbacks of the node's executor."""
         ready = Future(executor=self._node.executor)
-        self._pending += 1
 
         def finish(_: Work[T]) -> None:
             ready.set_result(True)
@@ -41,17 +38,5 @@ class Background:
 
         done = self._pool.submit(work, *arguments)
         done.add_done_callback(finish)
-        try:
-            await ready
-        finally:
-            self._pending -= 1
-            if self._end is not None and not self._pending:
-                self._end()
+        await ready
         return done.result()
-
-    def close(self, end: Callable[[], None]) -> None:
-        """End the threads; then call `end`, as soon as no callback waits for a result."""
-        self._pool.shutdown()
-        self._end = end
-        if not self._pending:
-            end()

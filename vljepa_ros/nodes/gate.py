@@ -23,7 +23,8 @@ class Gate(ManagedNode):
 
     Subscribes: `embedding` (SemanticEmbedding), while somebody hears `shift`.
     Publishes: `shift` (SemanticShift).
-    Services: `request_shift` (std_srvs/Trigger) sends the running segments now.
+    Services: `request_shift` (std_srvs/Trigger) sends the running segments now; it is there as
+    long as the node, and says so where that is not active.
     Parameters: below, all changeable while it runs, and those of `ManagedNode`.
     """
 
@@ -70,6 +71,7 @@ class Gate(ManagedNode):
         on_change(self, _SETTINGS, self._change)
         self._gates: dict[str, ChangeGate] = {}
         self._newest: dict[str, SemanticEmbedding] = {}
+        self.create_service(TriggerService, "request_shift", self._request)
 
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_SETTINGS))})()
@@ -77,7 +79,6 @@ class Gate(ManagedNode):
         self._embeddings = LazySubscription(
             self, SemanticEmbedding, "embedding", self._receive, RESULTS, self._publisher
         )
-        self._service = self.create_service(TriggerService, "request_shift", self._request)
 
     def activate(self) -> None:
         self._gates.clear()
@@ -86,7 +87,6 @@ class Gate(ManagedNode):
     def cleanup(self) -> None:
         self._embeddings.close()
         self.dispose(self.destroy_lifecycle_publisher, self._publisher)
-        self.dispose(self.destroy_service, self._service)
 
     def details(self) -> Mapping[str, str]:
         return {f"score of {q!r}": f"{gate.score:.3f}" for q, gate in list(self._gates.items())}

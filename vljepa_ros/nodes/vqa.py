@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.service import Service
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.nodes.background import Background
@@ -36,7 +34,8 @@ class Vqa(ModelNode):
 
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
     Publishes: as `ModelNode`.
-    Services: `ask` (Ask), `embed_text` (EmbedText).
+    Services: `ask` (Ask), `embed_text` (EmbedText), as long as the node lives: one that is not
+    active says so, where a service that vanished would leave who asked without an answer.
     Parameters: min_confidence (changeable while it runs), and those of `declare_camera` and
     `ModelNode`.
     """
@@ -48,6 +47,10 @@ class Vqa(ModelNode):
         declare_min_confidence(self)
         self._camera: Camera | None = None
         self._window_lock = threading.Lock()
+        self._background = Background(self, _THREADS)
+        group = ReentrantCallbackGroup()  # a question need not wait for the one before it
+        self.create_service(Ask, "ask", self._ask, callback_group=group)
+        self.create_service(EmbedText, "embed_text", self._embed_text, callback_group=group)
 
     def configure(self) -> None:
         self._camera = Camera(self, self._receive)
@@ -56,12 +59,6 @@ class Vqa(ModelNode):
         info = self.engine.info
         self._window: FrameWindow[Any] = FrameWindow(
             info.window_frames, info.window_period, info.window_period / _KEPT_PER_PERIOD
-        )
-        self._background = Background(self, _THREADS)
-        group = ReentrantCallbackGroup()  # a question need not wait for the one before it
-        self._ask_service = self.create_service(Ask, "ask", self._ask, callback_group=group)
-        self._embed_service = self.create_service(
-            EmbedText, "embed_text", self._embed_text, callback_group=group
         )
 
     def activate(self) -> None:
@@ -73,16 +70,6 @@ class Vqa(ModelNode):
     def deactivate(self) -> None:
         if self._camera is not None:
             self._camera.close()
-
-    def cleanup(self) -> None:
-        if self.engine is not None:
-            services = self._ask_service, self._embed_service
-            self._background.close(partial(self._dispose_services, services))
-        super().cleanup()
-
-    def _dispose_services(self, services: tuple[Service, ...]) -> None:
-        for service in services:
-            self.dispose(self.destroy_service, service)
 
     def _receive(self, message: Any) -> None:
         self.statistics.count("frames received")
@@ -173,9 +160,10 @@ class Vqa(ModelNode):
         return response
 
     def _ready(self) -> Engine:
-        if self.engine is None or not self.active:
+        engine = self.engine  # once: the node may be cleaned up meanwhile
+        if engine is None or not self.active:
             raise InputError("the node is not active; activate it with ros2 lifecycle set")
-        return self.engine
+        return engine
 
 
 def main(args: list[str] | None = None) -> None:
