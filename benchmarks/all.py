@@ -2,7 +2,8 @@
 
     make bench
 
-Each row is a ratio within one run. --quick takes short streams, to see whether all works.
+Each row is a ratio within one run. On a Jetson each script's mean power is told, too. --quick
+takes short streams, to see whether all works.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from power import power
 from results import machine
 from robot import FOLDER
 
@@ -37,9 +39,10 @@ def run(name: str, arguments: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.json"
         command = [sys.executable, str(FOLDER / f"{name}.py"), "--json", str(path), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        with power() as watts:
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         figures: dict[str, Any] = json.loads(path.read_text())
-        return figures
+        return {**figures, "watts": watts} if watts else figures
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -50,6 +53,10 @@ def table(results: list[dict[str, Any]]) -> str:
             if "ratio" in line:
                 ratio = f"{line['ratio']:.2f}x"
                 lines.append(f"| {line['what']} | {line['against']} | {ratio} | {line['goal']} |")
+    for result in results:
+        if "watts" in result:
+            rails = ", ".join(f"{rail} {mean:.1f} W" for rail, mean in result["watts"].items())
+            lines.append(f"\nPower during {result['benchmark']}: {rails}")
     return "\n".join(lines)
 
 
