@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 
 QUERY = "What is happening?"
 CANDIDATES = ("yes", "no", "a red ball", "an empty table")
@@ -24,7 +24,7 @@ CANDIDATES = ("yes", "no", "a red ball", "an empty table")
 
 def time_frames(width: int, height: int, frames: int) -> dict[str, Any]:
     """Costs of the shipped model on noise, run as the nodes run it."""
-    engine = Engine.load(config=EngineConfig(backend="auto"))
+    engine = Engine.load(config=FASTEST)
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     length = engine.info.window_frames
     window: deque[Any] = deque(maxlen=length)

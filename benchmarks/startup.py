@@ -24,8 +24,8 @@ GOAL = 3.0  # s
 SHOWN = 12  # imports
 ALL = """
 import vljepa_ros.nodes.embedder
-from vljepa_ros.runtime import Engine, EngineConfig
-Engine.load(config=EngineConfig(backend="auto"))
+from vljepa_ros.runtime import FASTEST, Engine
+Engine.load(config=FASTEST)
 """
 
 

@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(run=_fetch)
     export = commands.add_parser("export", help="make what ONNX Runtime runs, ahead of a start")
     export.add_argument("model", nargs="?", default="vljepa-tiny", help="shipped name or folder")
-    export.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
+    export.add_argument(
+        "--precision", choices=("fp32", "fp16", "int8"), default="int8", help="(default: int8)"
+    )
     export.add_argument("--check", action="store_true", help="compare with torch, part by part")
     export.set_defaults(run=_export)
     convert = commands.add_parser("import", help="convert a checkpoint of open-vljepa")

@@ -28,7 +28,7 @@ from rich.progress import (
 from evidence.document import fill, table
 from evidence.paper import beside, opening
 from evidence.store import Entry, Store, write_whole
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 
 ROOT = Path(__file__).resolve().parents[2]
 # In this order: replay plays the streams of selection, tasks asks the models of prediction.
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.names or list(CLAIMS)
     if unknown := set(names) - CLAIMS.keys():
         parser.error(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
-    model_id = Engine.load(config=EngineConfig(backend="auto")).info.model_id
+    model_id = Engine.load(config=FASTEST).info.model_id
     store = Store(options.work.resolve(), model_id, options.quick)
     out = store.folder if options.quick else ROOT
     entries, blocks = collect(store, names, options.data.resolve(), out / "docs")

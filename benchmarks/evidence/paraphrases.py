@@ -23,7 +23,7 @@ from evidence.lamp import CHANGE, OFF, PARAPHRASE, TEXTS, distance, lamp_map
 from evidence.paraphrases_picture import draw
 from evidence.published import embedding_once, published_embed
 from vljepa_ros.model.config import WindowConfig
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.metrics import Metric
@@ -51,7 +51,7 @@ _WHEN = ("before", "after")
 def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, Any]:
     """Measure both encoders on hand-written triplets, on those of our captions, on the lamp."""
     task = progress.add_task("paraphrases: texts", total=2 + len(SOURCES) * (1 + len(SEEDS)))
-    engine = Engine.load(config=EngineConfig(backend="auto"))
+    engine = Engine.load(config=FASTEST)
     encoders: dict[str, Embed] = {
         "before": published_embed(),
         "after": embedding_once(engine.encode_text),

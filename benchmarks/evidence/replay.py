@@ -23,7 +23,7 @@ from evidence.scoring import nearest
 from evidence.streams import PERIOD, Stream, load_streams
 from evidence.told import Told
 from vljepa_ros.errors import InputError
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.describer import Describer
 from vljepa_ros.streaming import GateConfig
 from vljepa_ros.training.shards import list_shards, read_shards
@@ -53,7 +53,7 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
     # Imported here: the rest needs no ROS.
     from evidence.playing import play
 
-    engine = Engine.load(config=EngineConfig(backend="auto"))
+    engine = Engine.load(config=FASTEST)
     length = round(_SECONDS[not quick] / PERIOD)
     loaded = load_streams(streams.parent, _KIND, len(shards), engine, progress)
     recorded = [jpegs[:length] for _, jpegs in read_shards(shards)]

@@ -46,7 +46,7 @@ from evidence.sweeps import (
     ours,
     to_choose,
 )
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.streaming import GateConfig
 
 __all__ = ["draw", "markdown", "run"]
@@ -73,7 +73,7 @@ class _Study:
 
     def __init__(self, work: Path, size: _Size, progress: Progress) -> None:
         make_streams(work, size.counts, _SEEDS, size.seconds, progress)
-        self.engine = Engine.load("vljepa-tiny", EngineConfig(backend="auto"))
+        self.engine = Engine.load("vljepa-tiny", FASTEST)
         info = self.engine.info
         self.span = (info.window_frames - 1) * info.window_period
         self.texts = Texts(self.engine)

@@ -35,7 +35,7 @@ from evidence.systems import (
 )
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.model.x_encoder import XEncoder
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
@@ -94,7 +94,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         progress: where to show bars.
     """
     comparison = compare(data, work.parent / "prediction", quick, progress)
-    engine, minilm = Engine.load(config=EngineConfig(backend="auto")), published_embed()
+    engine, minilm = Engine.load(config=FASTEST), published_embed()
     encoder = comparison.base.x_encoder
     systems: dict[str, System] = {
         "shipped": shared_space(engine),

@@ -9,7 +9,7 @@ import pytest
 from vljepa_ros.msg import Description, SemanticShift
 
 from vljepa_ros.nodes.conversions import to_floats
-from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime import FASTEST, Engine
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def decoder(bench: Any, model: str) -> Any:
 
 @pytest.fixture(scope="module")
 def engine(model: str) -> Engine:
-    return Engine.load(model)
+    return Engine.load(model, FASTEST)
 
 
 def shift_of(engine: Engine, data: np.ndarray) -> SemanticShift:

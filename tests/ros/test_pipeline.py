@@ -15,7 +15,7 @@ from vljepa_ros.msg import Description, ModelInfo, SemanticEmbedding, SemanticSh
 from vljepa_ros.srv import Ask
 
 from vljepa_ros.nodes.images import to_rgb
-from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime import FASTEST, Engine
 
 NODES = ("embedder", "gate", "decoder", "vqa")
 PERIOD = 0.25  # s between the stamps of two images
@@ -112,7 +112,7 @@ def test_a_question_uses_what_the_embedder_has_encoded(played: Any, model: str) 
     assert answer.header == played.embeddings[-1].header
     start, end = answer.window_start, answer.header.stamp
     assert (end.sec - start.sec) + (end.nanosec - start.nanosec) / 1e9 == pytest.approx(1.5)
-    engine = Engine.load(model)
+    engine = Engine.load(model, FASTEST)
     tokens = engine.encode_frames([to_rgb(jpeg(DARK, 0))])
     (embedding,) = engine.predict(list(tokens), [asked["question"]])
     expected = engine.rank(embedding, asked["candidates"]).scores

@@ -10,7 +10,7 @@ import pytest
 from sensor_msgs.msg import Image
 from vljepa_ros.srv import Ask, EmbedText
 
-from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime import FASTEST, Engine
 
 CANDIDATES = ["yes", "no", "a red ball"]
 
@@ -26,7 +26,7 @@ def vqa(bench: Any, model: str) -> Any:
 
 @pytest.fixture(scope="module")
 def engine(model: str) -> Engine:
-    return Engine.load(model)
+    return Engine.load(model, FASTEST)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from evidence import replay
 from evidence.streams import Stream
 from evidence.told import Told
 
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import FASTEST, Engine
 
 PERIOD = 250_000_000  # ns
 SPAN = 1.5  # s
@@ -80,7 +80,7 @@ def test_what_the_nodes_miss_counts_against_them() -> None:
 
 
 def test_the_offline_run_tells_the_changes_of_a_stream() -> None:
-    engine = Engine.load(config=EngineConfig(backend="auto"))
+    engine = Engine.load(config=FASTEST)
     quiet, lamp = engine.encode_text(["nothing is happening", "the lamp goes on"])
     sentences = replay.follow(engine, np.stack([quiet] * 8 + [lamp] * 8))
     assert sentences.texts == ["nothing is happening", "the lamp goes on"]

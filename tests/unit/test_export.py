@@ -17,7 +17,7 @@ import pytest
 from vljepa_ros.errors import EngineError, InputError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
 from vljepa_ros.model.config import NoDecoderConfig
-from vljepa_ros.runtime import Engine, EngineConfig, choice
+from vljepa_ros.runtime import FASTEST, Engine, EngineConfig, choice, parity
 from vljepa_ros.runtime.backend import Backend
 from vljepa_ros.runtime.choice import load_backend, prepare
 from vljepa_ros.runtime.export import export
@@ -152,6 +152,40 @@ def test_a_start_checks(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_torch_in_bf16_passes_its_check(small: Path) -> None:
     assert load_backend(small, EngineConfig(precision="bf16")).info.precision == "bf16"
+
+
+def test_the_fastest_on_a_cpu_is_onnx_runtime_in_int8(small: Path) -> None:
+    info = load_backend(small, FASTEST).info
+    assert (info.backend, info.precision, info.fallback) == ("onnx", "int8", "")
+    torch = load_backend(small, EngineConfig(backend="torch", precision="auto")).info
+    assert (torch.backend, torch.precision) == ("torch", "fp32")
+
+
+def test_where_the_fastest_drifts_the_next_is_taken(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(parity._LEAST, "int8", 1.1)
+    info = load_backend(small, FASTEST).info
+    assert (info.backend, info.precision) == ("onnx", "fp32")
+    assert "onnx in int8 drifts from torch" in info.fallback
+    # Drift is allowed only where nothing passes.
+    assert load_backend(small, replace(FASTEST, allow_drift=True)).info.precision == "fp32"
+
+
+def test_on_a_gpu_that_is_not_there_nothing_is_exported_for_it(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported: list[str] = []
+    monkeypatch.setattr(
+        choice, "prepare", lambda *wanted: exported.append(wanted[1]) or prepare(*wanted)
+    )
+    gpu = replace(FASTEST, device="cuda:99")
+    with pytest.raises(EngineError, match=r"ONNX Runtime cannot use.*torch cannot use"):
+        load_backend(small, gpu)
+    assert not exported
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert (info.backend, info.device, info.precision) == ("onnx", "cpu", "int8")
+    assert "cuda:99" in info.fallback and exported == ["int8"]
 
 
 def test_auto_takes_torch_where_onnx_runtime_is_not(

@@ -19,7 +19,7 @@ _PARAMETERS = (
     ("model", "vljepa-tiny", "shipped name, or folder"),
     ("device", "cpu", "cpu or cuda:0; with ONNX Runtime also tensorrt:0"),
     ("runtime.backend", "auto", "torch; onnx; auto: onnx, and torch where that does not work"),
-    ("runtime.precision", "fp32", "fp32, fp16, bf16 (torch) or int8 (onnx)"),
+    ("runtime.precision", "auto", "fp32, fp16, bf16 (torch), int8 (onnx); auto: the fastest"),
     ("runtime.allow_fallback", False, "run on the CPU when the device is not to be had"),
     ("runtime.allow_drift", False, "run although the parity check fails"),
     ("build_only", False, "make what later starts need, and end"),

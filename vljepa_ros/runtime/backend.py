@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vljepa_ros.errors import EngineError
 
 BACKENDS = ("auto", "onnx", "torch")
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class EngineConfig:
         backend: "torch"; "onnx", ONNX Runtime; or "auto", the faster of them that passes the
             parity check.
         device: "cpu", "cuda:0", or for ONNX Runtime "tensorrt:0".
-        precision: "fp32", "fp16", "bf16" (torch only) or "int8" (ONNX Runtime only).
+        precision: "fp32", "fp16", "bf16" (torch only), "int8" (ONNX Runtime only), or "auto",
+            the fastest that passes the parity check.
         allow_fallback: run on the CPU when the device is not to be had.
         allow_drift: run although the parity check fails.
 
@@ -42,6 +43,9 @@ class EngineConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise EngineError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+
+
+FASTEST = EngineConfig(backend="auto", precision="auto")  # the nodes' defaults
 
 
 @dataclass(frozen=True)

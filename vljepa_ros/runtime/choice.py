@@ -15,37 +15,61 @@ from vljepa_ros.errors import EngineError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
 from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder
 from vljepa_ros.runtime.parity import check, make_reference, read_reference
+from vljepa_ros.runtime.providers import check_device
 
 _log = logging.getLogger(__name__)
+
+# Fastest first, by benchmarks/engine.py. torch is no faster in less than fp32 on a CPU.
+_PRECISIONS = {
+    ("onnx", "cpu"): ("int8", "fp32"),
+    ("onnx", "gpu"): ("fp16", "fp32"),
+    ("torch", "cpu"): ("fp32",),
+    ("torch", "gpu"): ("fp16", "fp32"),
+}
 
 
 def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
     """Load a checkpoint with the library that `config` names, and check what it computes.
 
-    Where ONNX Runtime is wanted and the model was not exported yet, it is, once.
+    Of what `config` leaves open ("auto"), the fastest that passes the check is taken. Where ONNX
+    Runtime is wanted and the model was not exported yet, it is, once.
 
     Raises:
         CheckpointError: the model is missing or damaged.
         EngineError: it cannot be run as asked, or drifts from torch in fp32.
     """
-    if config.backend == "torch":
-        return _load_torch(checkpoint, config)
-    if config.backend == "onnx":
-        return _load_onnx(checkpoint, config)
-    # What is allowed as a last resort is not taken before the other library was tried.
+    choices = _choices(config)
+    if len(choices) == 1:
+        return _load(checkpoint, choices[0])
+    # What is allowed as a last resort is not taken before all others were tried.
     strict = replace(config, allow_fallback=False, allow_drift=False)
-    reasons: list[str] = []
-    for how in dict.fromkeys((strict, config)):
-        for load in (_load_onnx, _load_torch):
-            try:
-                backend = load(checkpoint, how)
-            except EngineError as error:
-                reasons.append(str(error))
-                continue
-            if reasons:
-                backend.info = replace(backend.info, fallback="; ".join(dict.fromkeys(reasons)))
-            return backend
-    raise EngineError("; ".join(dict.fromkeys(reasons)))
+    reasons: dict[str, None] = {}
+    for how in dict.fromkeys((*_choices(strict), *choices)):
+        try:
+            backend = _load(checkpoint, how)
+        except EngineError as error:
+            reasons[str(error)] = None
+            continue
+        if reasons:
+            backend.info = replace(backend.info, fallback="; ".join(reasons))
+        return backend
+    raise EngineError("; ".join(reasons))
+
+
+def _choices(config: EngineConfig) -> list[EngineConfig]:
+    """What a configuration leaves open, fastest first."""
+    processor = "cpu" if config.device == "cpu" or config.allow_fallback else "gpu"
+    return [
+        replace(config, backend=backend, precision=precision)
+        for backend in (("onnx", "torch") if config.backend == "auto" else (config.backend,))
+        for precision in (
+            _PRECISIONS[backend, processor] if config.precision == "auto" else (config.precision,)
+        )
+    ]
+
+
+def _load(checkpoint: Path, config: EngineConfig) -> Backend:
+    return {"onnx": _load_onnx, "torch": _load_torch}[config.backend](checkpoint, config)
 
 
 def prepare(checkpoint: Path, precision: str) -> Path:
@@ -81,6 +105,7 @@ def _load_onnx(checkpoint: Path, config: EngineConfig) -> Backend:
 
     if config.precision == "bf16":
         raise EngineError("ONNX Runtime does not run bf16; use the backend torch")
+    check_device(config)  # before anything is exported for it
     folder = prepare(checkpoint, config.precision)
     return _checked(OnnxBackend(folder, config), read_reference(folder), config)
 

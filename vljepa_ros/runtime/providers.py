@@ -57,26 +57,36 @@ def place(folder: Path, config: EngineConfig) -> Placement:
     Raises:
         EngineError: ONNX Runtime is not installed, or cannot use the device.
     """
-    try:
-        from onnxruntime import get_available_providers
-    except ImportError as error:
-        raise EngineError(f"ONNX Runtime cannot be imported ({error}); install it") from error
+    fallback = check_device(config)
     kind, _, number = config.device.partition(":")
-    if kind == "cpu":
-        return Placement("cpu", "", (_CPU,))
-    available = get_available_providers()
-    if _NAMES.get(kind) not in available:
-        reason = f"ONNX Runtime cannot use the device {config.device!r}; it has {available}"
-        if not config.allow_fallback:
-            raise EngineError(
-                f"{reason}; set the parameter device to cpu, install an ONNX Runtime that "
-                "supports it, or allow the CPU with runtime.allow_fallback"
-            )
-        return Placement("cpu", reason, (_CPU,))
+    if kind == "cpu" or fallback:
+        return Placement("cpu", fallback, (_CPU,))
     device_id = int(number or 0)
     tensorrt = _tensorrt(folder, device_id, config.precision) if kind == "tensorrt" else None
     rest: tuple[Provider, ...] = ((_NAMES["cuda"], {"device_id": device_id}), _CPU)
     return Placement(f"{kind}:{device_id}", "", rest, tensorrt)
+
+
+def check_device(config: EngineConfig) -> str:
+    """Why the CPU takes the place of the device; empty where it does not.
+
+    Raises:
+        EngineError: ONNX Runtime is not installed, or cannot use the device.
+    """
+    try:
+        from onnxruntime import get_available_providers
+    except ImportError as error:
+        raise EngineError(f"ONNX Runtime cannot be imported ({error}); install it") from error
+    kind, available = config.device.partition(":")[0], get_available_providers()
+    if kind == "cpu" or _NAMES.get(kind) in available:
+        return ""
+    reason = f"ONNX Runtime cannot use the device {config.device!r}; it has {available}"
+    if config.allow_fallback:
+        return reason
+    raise EngineError(
+        f"{reason}; set the parameter device to cpu, install an ONNX Runtime that supports it, or "
+        "allow the CPU with runtime.allow_fallback"
+    )
 
 
 def _tensorrt(folder: Path, device_id: int, precision: str) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,27 @@ def quantise(folder: Path, precision: str, frame_wise: bool) -> None:
         raise EngineError(f"a model is exported in fp32, fp16 or int8, not in {precision!r}")
     for path in sorted(folder.glob("*.onnx")):
         part = path.with_suffix(".part")
-        if precision == "fp16":
-            _halve(path, part)
-        elif path.stem == "x_encoder" and frame_wise:
-            _calibrate(path, part)
-        else:
-            _shrink(path, part)
+        with _quietly():
+            if precision == "fp16":
+                _halve(path, part)
+            elif path.stem == "x_encoder" and frame_wise:
+                _calibrate(path, part)
+            else:
+                _shrink(path, part)
         part.replace(path)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what ONNX Runtime's tools print and advise, which is not for who starts a robot."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(level)
 
 
 def _halve(path: Path, made: Path) -> None:
