@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from accelerate.utils import DistributedType, set_seed
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
@@ -115,7 +116,7 @@ def run_stage(
     for number, batch in zip(
         numbers, _bar(name, loader, numbers, accelerator, progress), strict=True
     ):
-        with accelerator.accumulate(shared):
+        with accelerator.accumulate(shared), _attention(accelerator.device.type):
             loss = shared(batch)
             accelerator.backward(loss)
             if accelerator.sync_gradients:
@@ -133,6 +134,11 @@ def run_stage(
             _save(accelerator, run / name, done)
     for tracker in accelerator.trackers:
         tracker.finish()
+
+
+def _attention(device: str) -> AbstractContextManager[None]:
+    """On a CPU torch's fused attention goes backward in twice the time of the plain one."""
+    return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
 
 
 def _rate(done: int, stage: StageConfig) -> float:
