@@ -20,7 +20,7 @@ from tokenizers.processors import TemplateProcessing
 from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError, InputError
-from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime import FASTEST, Engine
 
 WORDS = ("<pad>", "<bos>", "<eos>", "a", "mug", "ball")
 TEXT = {"vocab_size": 6, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
@@ -73,6 +73,13 @@ def test_images_have_the_embedding_of_transformers(pair: Any) -> None:
         expected = pooled(theirs.get_image_features(pixels))[0]
     (ours,) = engine.predict(list(engine.encode_frames([image])), ["whatever"])
     assert float(ours @ expected.numpy()) > 0.9999
+
+
+def test_where_the_fastest_is_wanted_torch_runs_it(pair: Any) -> None:
+    *_, folder = pair
+    info = Engine.load(str(folder), FASTEST).info
+    assert (info.backend, info.precision) == ("torch", "fp32")
+    assert info.fallback == f"{folder} is a dual encoder, which runs with the backend torch"
 
 
 def test_texts_have_the_embedding_of_transformers(pair: Any) -> None:

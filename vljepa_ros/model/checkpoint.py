@@ -48,9 +48,16 @@ def load_model(folder: Path) -> VLJEPA | DualEncoder:
     Raises:
         CheckpointError: a file is missing, damaged, or does not fit.
     """
-    if _read_json(folder).get("model_type") in KINDS:
-        return load_dual_encoder(folder)
-    return load_checkpoint(folder)
+    return load_dual_encoder(folder) if is_dual_encoder(folder) else load_checkpoint(folder)
+
+
+def is_dual_encoder(folder: Path) -> bool:
+    """Whether a folder holds a CLIP or SigLIP, by its configuration alone.
+
+    Raises:
+        CheckpointError: it has none, or one that cannot be read.
+    """
+    return _read_json(folder).get("model_type") in KINDS
 
 
 def load_checkpoint(folder: Path) -> VLJEPA:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from vljepa_ros.errors import EngineError
 from vljepa_ros.model import VLJEPA
+from vljepa_ros.model.checkpoint import is_dual_encoder
 from vljepa_ros.model.y_decoder import CausalDecoder
 from vljepa_ros.runtime.backend import EngineConfig
 from vljepa_ros.runtime.exported import EXPORT_FILE, FORMAT
@@ -48,10 +49,11 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
         CheckpointError: the model is missing or damaged.
         EngineError: the model cannot be exported, or not in this precision.
     """
+    if is_dual_encoder(checkpoint):
+        raise EngineError(f"{checkpoint} is a dual encoder, which runs with the backend torch")
     backend = TorchBackend(checkpoint, EngineConfig())
     model = backend.model
-    if not isinstance(model, VLJEPA):
-        raise EngineError(f"{model.name} is a dual encoder, which runs with the backend torch")
+    assert isinstance(model, VLJEPA)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
         made = Path(name) / folder.name
