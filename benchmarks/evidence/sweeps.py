@@ -21,7 +21,7 @@ MEMORY = "our gate and decoder"
 TUNED = "our gate, tuned"
 UNIFORM = ("uniform", "uniform, averaged")
 UNIFORM_MEMORY = "uniform, our decoder"
-RECALLS = (0.0, 0.02, 0.05, RECALL_WITHIN, 0.15, 0.2)
+RECALLS = (0.0, 0.02, 0.05, 0.08, 0.1, 0.15, 0.2)
 _DIMS = 6  # principal components that the Bayesian detector watches
 
 INTERVALS = (0.25, *np.geomspace(0.5, 100, 24).round(3).tolist())  # s
