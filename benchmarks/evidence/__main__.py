@@ -27,7 +27,7 @@ from rich.progress import (
 
 from evidence.document import fill, table
 from evidence.paper import beside, opening
-from evidence.store import Entry, Store, write_whole
+from evidence.store import Entry, Store, ran_as, write_whole
 from vljepa_ros.runtime import FASTEST, Engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ def present(name: str, entry: Entry, pictures: Path) -> dict[str, str]:
 
 def measured_on(entries: dict[str, Entry]) -> str:
     """The table of the weights, the machine and the day of each result."""
-    head = ("claim", "weights", "date", "processor", "cores")
+    head = ("claim", "weights and engine", "date", "processor", "cores")
     rows = [
         (CLAIMS[name], f"`{e['model_id']}`", e["date"], e["processor"], e["cores"])
         for name, e in entries.items()
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.names or list(CLAIMS)
     if unknown := set(names) - CLAIMS.keys():
         parser.error(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
-    model_id = Engine.load(config=FASTEST).info.model_id
+    model_id = ran_as(Engine.load(config=FASTEST).info)
     store = Store(options.work.resolve(), model_id, options.quick)
     out = store.folder if options.quick else ROOT
     entries, blocks = collect(store, names, options.data.resolve(), out / "docs")

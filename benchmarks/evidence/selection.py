@@ -33,6 +33,7 @@ from evidence.scoring import (
 )
 from evidence.selection_picture import draw
 from evidence.selection_tables import markdown
+from evidence.store import ran_as
 from evidence.streams import Stream, load_streams, make_streams
 from evidence.sweeps import (
     GATE,
@@ -82,7 +83,7 @@ class _Study:
             kind: load_streams(work, kind, count, self.engine, progress)
             for kind, count in size.counts.items()
         }
-        self.kept = Kept(work / f"curves-{size.seconds:g}s" / info.model_id)
+        self.kept = Kept(work / f"curves-{size.seconds:g}s" / ran_as(info))
 
     def ways(self) -> tuple[list[Way], dict[str, float]]:
         """All ways, and the value of the knob at which each is looked at more closely."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vljepa_ros.runtime import EngineInfo
+
 Entry = dict[str, Any]
 
 
@@ -19,7 +21,7 @@ class Store:
 
     Args:
         root: folder of all evidence.
-        model_id: of the engine.
+        model_id: what ran, as `ran_as` names it.
         quick: whether they are of the subset.
     """
 
@@ -52,6 +54,11 @@ class Store:
     def save(self, name: str, entry: Entry) -> None:
         """Keep a result; a file that has its name is whole."""
         write_whole(self.path(name), json.dumps(entry))
+
+
+def ran_as(info: EngineInfo) -> str:
+    """Weights, library and precision: what was made by others is not a result of these."""
+    return f"{info.model_id}-{info.backend}-{info.precision}"
 
 
 def write_whole(path: Path, text: str) -> None:

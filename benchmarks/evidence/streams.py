@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from evidence.store import ran_as
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.streaming import FrameWindow
@@ -239,7 +240,7 @@ def load_streams(
     for index in range(count):
         shard = shard_path(work, "streams", kind, index)
         facts = index_shard(shard)[0].facts
-        path = work / "embeddings" / engine.info.model_id / kind / f"{index:04d}.npy"
+        path = work / "embeddings" / ran_as(engine.info) / kind / f"{index:04d}.npy"
         if not path.exists() or len(np.load(path, mmap_mode="r")) != facts["frames"]:
             ((_, jpegs),) = read_shards([shard])
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from evidence.intervals import mean_interval
 from evidence.kept import Kept
 from evidence.prediction import compare
 from evidence.published import published_embed
+from evidence.store import ran_as
 from evidence.systems import (
     LowestPerplexity,
     System,
@@ -112,7 +113,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         for task in tasks_of(source, held, window, names, questions)
     ]
     tasks += photographs(data, encoder)
-    kept = Kept(work / engine.info.model_id)
+    kept = Kept(work / ran_as(engine.info))
     bar = progress.add_task("tasks", total=len(tasks) * len(systems))
     rows = []
     for task in tasks:

@@ -62,7 +62,9 @@ def claims(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Claims:
 
 
 def use_model(monkeypatch: pytest.MonkeyPatch, model_id: str) -> None:
-    engine = SimpleNamespace(info=SimpleNamespace(model_id=model_id))
+    engine = SimpleNamespace(
+        info=SimpleNamespace(model_id=model_id, backend="onnx", precision="int8")
+    )
     monkeypatch.setattr(driver.Engine, "load", lambda **_: engine)
 
 
