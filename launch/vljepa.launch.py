@@ -58,6 +58,8 @@ def _nodes(context: LaunchContext) -> list[Node]:
     for name in ("use_sim_time", "build_only"):
         if given[name]:
             overrides[name] = _truth(name, given[name])
+    if overrides.get("build_only") and not together:
+        executables.remove("gate")  # has nothing to build, and would not end
     return [
         Node(
             package="vljepa_ros",

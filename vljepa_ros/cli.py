@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_ros.errors import VljepaError
+from vljepa_ros.errors import EngineError, VljepaError
 from vljepa_ros.model.config import VLJEPAConfig
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _export(options: argparse.Namespace) -> None:
     from vljepa_ros.runtime.choice import prepare
     from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.runtime.onnx_backend import OnnxBackend
-    from vljepa_ros.runtime.parity import check, drift, read_reference
+    from vljepa_ros.runtime.parity import drift, read_reference, too_far
 
     folder = prepare(find_model(options.model), options.precision)
     print(f"The graphs are in {folder}")
@@ -217,10 +217,12 @@ def _export(options: argparse.Namespace) -> None:
     table = Table(title=f"{backend.info.model_id} in {options.precision} against torch in fp32")
     table.add_column("part")
     table.add_column("lowest cosine", justify="right")
-    for part, cosine in drift(backend, reference).items():
+    cosines = drift(backend, reference)
+    for part, cosine in cosines.items():
         table.add_row(part.replace("_", "-"), f"{cosine:.4f}")
     Console().print(table)
-    check(backend, reference)
+    if fault := too_far(backend.info, cosines):
+        raise EngineError(fault)
 
 
 def _import(options: argparse.Namespace) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from vljepa_ros.msg import ModelInfo
 
 from vljepa_ros.nodes.qos import LATCHED
@@ -109,6 +111,22 @@ def test_a_fallback_is_told_where_it_is_allowed(fresh: Any, model: str) -> None:
     (info,) = fresh.until(lambda: received, "model_info")
     assert info.device == "cpu" and "cuda:99" in info.fallback
     fresh.until(lambda: "cuda:99" in fresh.diagnostics("embedder").get("fallback", ""), "the same")
+
+
+def test_a_transition_that_is_not_possible_is_refused(fresh: Any) -> None:
+    process = fresh.start("gate")
+    fresh.wait_active("gate")
+    # As a lifecycle manager asks, by number.
+    again = Transition(id=Transition.TRANSITION_CONFIGURE)
+    assert not fresh.call("gate/change_state", ChangeState, transition=again).success
+    assert fresh.state("gate") == "active" and process.code() is None
+
+
+def test_a_node_that_was_never_configured_can_be_shut_down(fresh: Any) -> None:
+    for name in ("gate", "decoder"):
+        fresh.start(name, autostart=False)
+        assert fresh.change(name, "shutdown")
+        assert fresh.state(name) == "finalized"
 
 
 def test_a_parameter_of_the_wrong_type_ends_it_with_one_line(fresh: Any) -> None:

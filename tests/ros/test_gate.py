@@ -31,6 +31,7 @@ class Stream:
     def __init__(self, bench: Any, query: str) -> None:
         self._bench = bench
         self._query = query
+        self.score = f"score of {query!r}"  # in diagnostics
         self.stamp = 100.0  # s
         self.model_id = "model@1"
 
@@ -105,6 +106,30 @@ def test_a_shift_comes_on_request(gate: Any, stream: Stream) -> None:
     assert gate.call("request_shift", Trigger).success
     requested = stream.wait(2)
     assert requested.trigger == SemanticShift.REQUEST and requested.segment_id == 0
+
+
+def test_what_is_sent_on_request_is_about_the_segment(gate: Any, stream: Stream) -> None:
+    stream.send(axis(0), SETTLED)
+    stream.wait(1)
+    before = stream.stamp
+    stream.send(axis(1))  # a change has begun, which may not last
+    gate.until(lambda: gate.diagnostics("gate").get(stream.score, "0.0") > "0.5", "the change")
+    assert gate.call("request_shift", Trigger).success
+    requested = stream.wait(2)
+    assert requested.header.stamp == requested.segment_end
+    ended = requested.segment_end.sec + requested.segment_end.nanosec / 1e9
+    assert ended == pytest.approx(before, abs=1e-6)
+
+
+def test_queries_that_are_no_longer_asked_are_forgotten(gate: Any, stream: Stream) -> None:
+    stream.send(axis(0), SETTLED)
+    gate.until(lambda: stream.score in gate.diagnostics("gate"), "its score")
+    other = Stream(gate, "what the embedder asks instead")
+    gate.until(
+        lambda: (other.send(axis(0), 10), stream.score not in gate.diagnostics("gate"))[1],
+        "the query to be forgotten",
+    )
+    assert other.score in gate.diagnostics("gate")
 
 
 def test_the_threshold_changes_while_it_runs(gate: Any, stream: Stream) -> None:

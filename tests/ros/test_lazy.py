@@ -73,6 +73,17 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
     pipeline.until(lambda: (show(3), unheard(pipeline) > before)[1], "the embedder to rest")
 
 
+def test_a_node_that_is_not_active_hears_nothing(pipeline: Any) -> None:
+    reader = pipeline.node.create_subscription(Description, "description", print, RESULTS)
+    pipeline.until(lambda: pipeline.node.count_subscribers("embedding"), "the gate to listen")
+    assert pipeline.change("decoder", "deactivate")
+    pipeline.until(lambda: not pipeline.node.count_subscribers("embedding"), "the gate to rest")
+    assert pipeline.change("decoder", "activate")
+    pipeline.until(lambda: pipeline.node.count_subscribers("embedding"), "the gate to listen")
+    pipeline.node.destroy_subscription(reader)
+    pipeline.until(lambda: not pipeline.node.count_subscribers("embedding"), "the gate to rest")
+
+
 def test_only_what_is_heard_is_predicted(pipeline: Any, show: Callable[[int], None]) -> None:
     before = pipeline.counted("embedder", "embeddings")
     labels = pipeline.collect(LabelScores, "labels")

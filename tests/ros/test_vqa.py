@@ -114,6 +114,16 @@ def test_a_bad_image_spoils_only_the_questions_about_it(
     filled.until(lambda: filled.call("ask", Ask, question="What?").success, "a good answer")
 
 
+def test_a_stamp_that_stands_still_is_a_bad_image(
+    filled: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]
+) -> None:
+    before = filled.counted("vqa", "bad image")
+    for _ in range(2):
+        filled.publish("image", image(scene(), 21))
+    filled.until(lambda: filled.counted("vqa", "bad image") > before, "it in the counts")
+    assert "have the camera's driver set header.stamp" in filled.processes[0].log()
+
+
 def test_an_inactive_node_says_so(filled: Any) -> None:
     assert filled.change("vqa", "deactivate")
     answer = filled.call("ask", Ask, question="What is there?")

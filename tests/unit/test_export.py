@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from vljepa_ros.runtime.backend import Backend
 from vljepa_ros.runtime.choice import load_backend, prepare
 from vljepa_ros.runtime.export import export
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
-from vljepa_ros.runtime.parity import check, drift, read_reference
+from vljepa_ros.runtime.parity import drift, read_reference, too_far
 from vljepa_ros.runtime.providers import place
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.runtime.torch_backend import TorchBackend
@@ -116,7 +117,7 @@ def test_every_precision_passes_its_check(small: Path, precision: str, least: fl
     cosines = drift(backend, reference)
     assert set(cosines) == {"x_encoder", "predictor", "y_encoder", "y_decoder"}
     assert min(cosines.values()) > least
-    check(backend, reference)
+    assert not too_far(backend.info, cosines)
     assert precision == "fp32" or _size(folder) < 0.6 * _size(prepare(small, "fp32"))
 
 
@@ -135,9 +136,10 @@ def test_a_drifting_part_is_named_and_refused_unless_allowed(small: Path, tmp_pa
     other = random_checkpoint(tmp_path / "other", seed=1)
     folder = shutil.copytree(prepare(small, "fp32"), tmp_path / "mixed")
     shutil.copy(prepare(other, "fp32") / "predictor.onnx", folder)
-    with pytest.raises(EngineError, match=r"cosine predictor [-0-9.]+, below 0\.99") as caught:
-        check(OnnxBackend(folder, ONNX), read_reference(folder))
-    assert "x_encoder" not in str(caught.value)
+    backend = OnnxBackend(folder, ONNX)
+    fault = too_far(backend.info, drift(backend, read_reference(folder)))
+    assert re.search(r"cosine predictor [-0-9.]+, below 0\.99", fault)
+    assert "x_encoder" not in fault
 
 
 def test_a_start_checks(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,9 +213,47 @@ def test_auto_takes_a_gpu_with_torch_before_the_cpu_with_onnx_runtime(
     assert "ONNX Runtime cannot use" in info.fallback and "torch cannot use" in info.fallback
     asked: list[EngineConfig] = []
     there = TorchBackend(small, EngineConfig())
-    monkeypatch.setattr(choice, "_load_torch", lambda _, config: asked.append(config) or there)
+    monkeypatch.setattr(
+        choice, "_load_torch", lambda _, config: (asked.append(config) or there, None)
+    )
     chosen = load_backend(small, replace(gpu, allow_fallback=True))
-    assert chosen is there and not asked[0].allow_fallback
+    assert chosen is there and asked[0].device == "cuda:99"
+
+
+def test_onnx_runtime_never_takes_the_cpu_by_itself(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it was built for CUDA, whose libraries are missing."""
+    have = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
+    gpu = replace(ONNX, device="cuda:0")
+    with pytest.raises(EngineError, match="CUDAExecutionProvider does not start on cuda:0"):
+        load_backend(small, gpu)
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert info.device == "cpu" and "does not start on cuda:0" in info.fallback
+
+
+def test_what_a_library_raises_is_a_reason_to_take_the_next(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(OnnxBackend, "encode_frames", fail)
+    info = load_backend(small, FASTEST).info
+    assert info.backend == "torch" and "out of memory" in info.fallback
+
+
+def test_the_cpu_may_take_over_where_torch_is_not_installed(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(small, "int8")
+    monkeypatch.setitem(sys.modules, "vljepa_ros.runtime.torch_backend", None)
+    gpu = replace(FASTEST, device="cuda:99")
+    with pytest.raises(EngineError, match=r"cannot use the device 'cuda:99'.*torch cannot be imp"):
+        load_backend(small, gpu)
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert (info.backend, info.device, info.precision) == ("onnx", "cpu", "int8")
 
 
 def test_a_cache_that_cannot_be_written_says_what_to_do(
@@ -266,7 +306,7 @@ def test_a_damaged_export_says_what_to_delete(
     folder = shutil.copytree(prepare(small, "fp32"), tmp_path / "damaged")
     (folder / file).write_bytes((folder / file).read_bytes()[:100])
     with pytest.raises(EngineError, match=rf"{match}.*delete {folder}"):
-        check(OnnxBackend(folder, ONNX), read_reference(folder))
+        drift(OnnxBackend(folder, ONNX), read_reference(folder))
 
 
 def test_another_format_is_refused(small: Path, tmp_path: Path) -> None:
@@ -307,7 +347,7 @@ def test_tensorrt_keeps_its_engines(
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
     wanted = EngineConfig(backend="onnx", device="tensorrt:1", precision="fp16")
     placement = place(Path("model-hash-fp16"), wanted)
-    assert (placement.device, placement.fallback) == ("tensorrt:1", "")
+    assert placement.device == "tensorrt:1"
     assert profiles["x_encoder"]["max"] == "frames:8x224x224x3"
     chosen = placement.providers(profiles["predictor"])
     assert [c[0] if isinstance(c, tuple) else c for c in chosen] == have

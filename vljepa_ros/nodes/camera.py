@@ -12,6 +12,7 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.nodes.conversions import to_nanoseconds
 from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import choice, declare, declare_texts, texts
 from vljepa_ros.nodes.qos import newest_only
@@ -95,6 +96,7 @@ class Camera:
     def open(self) -> None:
         """Begin to receive."""
         self._received = False
+        self._stamp: int | None = None  # of the newest image, ns
         self._silent = self._reported = 0.0  # s
         self._reliability = self._best_reliability()
         self._subscription = self._subscribe()
@@ -127,7 +129,17 @@ class Camera:
         if self._is_open:
             self._received = True
             with self._node.surviving("image"):
-                self._receive(read_image(data, self._type_name))
+                message = read_image(data, self._type_name)
+                self._check_stamp(to_nanoseconds(message.header.stamp))
+                self._receive(message)
+
+    def _check_stamp(self, stamp: int) -> None:
+        if stamp == self._stamp:
+            raise InputError(
+                f"two images on {self.topic} have the same stamp, {stamp} ns; windows are sampled "
+                "by stamp, so have the camera's driver set header.stamp to the time of each image"
+            )
+        self._stamp = stamp
 
     def _best_reliability(self) -> ReliabilityPolicy:
         """Have what is lost sent again where all publishers can; hear best-effort ones too."""

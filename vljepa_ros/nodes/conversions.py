@@ -93,9 +93,15 @@ def to_label_scores(
 
 
 def to_shift(shift: Shift, newest: SemanticEmbedding) -> SemanticShift:
-    """SemanticShift of a gate's segment; `newest` is the embedding that ended it."""
+    """SemanticShift of a gate's segment.
+
+    Args:
+        shift: the segment.
+        newest: embedding of the stream. A segment that is sent on request may have ended before.
+    """
+    header = Header(stamp=to_time(shift.segment_end), frame_id=newest.header.frame_id)
     embedding = to_embedding(
-        newest.header,
+        header,
         shift.segment_start,
         newest.window_frames,
         newest.model_id,
@@ -103,7 +109,7 @@ def to_shift(shift: Shift, newest: SemanticEmbedding) -> SemanticShift:
         shift.embedding,
     )
     return SemanticShift(
-        header=newest.header,
+        header=header,
         segment_id=shift.segment_id,
         segment_start=embedding.window_start,
         segment_end=to_time(shift.segment_end),

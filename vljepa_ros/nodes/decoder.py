@@ -43,11 +43,15 @@ class Decoder(ModelNode):
             self, SemanticShift, "shift", self._receive, RESULTS, self._publisher
         )
 
+    def activate(self) -> None:
+        self._shifts.check()
+
     def cleanup(self) -> None:
         if self.engine is not None:
             self._shifts.close()
             self._thread.shutdown(cancel_futures=True)
             self.dispose(self.destroy_lifecycle_publisher, self._publisher)
+            del self._describer  # it holds the engine
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:

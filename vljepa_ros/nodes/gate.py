@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger as TriggerService
@@ -16,6 +17,16 @@ from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.streaming import ChangeGate, GateConfig, Shift
 
 _SETTINGS = tuple(GateConfig.__dataclass_fields__)
+_FORGOTTEN = 20  # frames without an embedding of a query: it is no longer asked
+
+
+@dataclass
+class _Stream:
+    """The embeddings of one query."""
+
+    gate: ChangeGate
+    newest: SemanticEmbedding
+    others: int = 0  # embeddings of other queries since
 
 
 class Gate(ManagedNode):
@@ -69,8 +80,8 @@ class Gate(ManagedNode):
             span=(0.0, 86400.0),
         )
         on_change(self, _SETTINGS, self._change)
-        self._gates: dict[str, ChangeGate] = {}
-        self._newest: dict[str, SemanticEmbedding] = {}
+        self._streams: dict[str, _Stream] = {}  # by query
+        self._embeddings: LazySubscription | None = None
         self.create_service(TriggerService, "request_shift", self._request)
 
     def configure(self) -> None:
@@ -81,15 +92,19 @@ class Gate(ManagedNode):
         )
 
     def activate(self) -> None:
-        self._gates.clear()
-        self._newest.clear()
+        self._streams.clear()
+        assert self._embeddings is not None
+        self._embeddings.check()
 
     def cleanup(self) -> None:
-        self._embeddings.close()
-        self.dispose(self.destroy_lifecycle_publisher, self._publisher)
+        if self._embeddings is not None:
+            self._embeddings.close()
+            self._embeddings = None
+            self.dispose(self.destroy_lifecycle_publisher, self._publisher)
 
     def details(self) -> Mapping[str, str]:
-        return {f"score of {q!r}": f"{gate.score:.3f}" for q, gate in list(self._gates.items())}
+        streams = list(self._streams.items())
+        return {f"score of {query!r}": f"{stream.gate.score:.3f}" for query, stream in streams}
 
     def _receive(self, message: SemanticEmbedding) -> None:
         if self.active:
@@ -98,16 +113,23 @@ class Gate(ManagedNode):
                 self._update(message)
 
     def _update(self, message: SemanticEmbedding) -> None:
-        known = self._newest.get(message.query)
-        if known is not None and known.model_id != message.model_id:
-            # Embeddings of two models cannot be compared.
-            del self._gates[message.query], self._newest[message.query]
-        gate = self._gates.get(message.query) or ChangeGate(self._config)
-        stamp = to_nanoseconds(message.header.stamp)
-        shift = gate.update(stamp, to_vector(message.data))
-        self._gates[message.query], self._newest[message.query] = gate, message
+        stream = self._streams.get(message.query)
+        # Embeddings of two models cannot be compared.
+        known = stream is not None and stream.newest.model_id == message.model_id
+        gate = stream.gate if stream is not None and known else ChangeGate(self._config)
+        shift = gate.update(to_nanoseconds(message.header.stamp), to_vector(message.data))
+        self._forget()
+        self._streams[message.query] = _Stream(gate, message)
         if shift is not None:
             self._publish(shift, message)
+
+    def _forget(self) -> None:
+        """Drop the queries that are no longer asked, while an embedding of another comes."""
+        count = len(self._streams)
+        for query, stream in list(self._streams.items()):
+            stream.others += 1
+            if stream.others > _FORGOTTEN * count:
+                del self._streams[query]
 
     def _publish(self, shift: Shift, newest: SemanticEmbedding) -> None:
         self.statistics.count("shifts")
@@ -116,10 +138,10 @@ class Gate(ManagedNode):
     def _request(
         self, request: TriggerService.Request, response: TriggerService.Response
     ) -> TriggerService.Response:
-        shifts = [(gate.request(), self._newest[query]) for query, gate in self._gates.items()]
-        for shift, newest in shifts if self.active else []:
+        for stream in self._streams.values() if self.active else ():
+            shift = stream.gate.request()
             if shift is not None:
-                self._publish(shift, newest)
+                self._publish(shift, stream.newest)
                 response.success = True
         if not response.success:
             response.message = "no embedding has come yet" if self.active else "not active"
@@ -130,8 +152,8 @@ class Gate(ManagedNode):
 
         def apply() -> None:
             self._config = config
-            for gate in self._gates.values():
-                gate.config = config
+            for stream in self._streams.values():
+                stream.gate.config = config
 
         return apply
 

@@ -15,7 +15,9 @@ _CHECK_PERIOD = 0.25  # s
 
 
 class LazySubscription:
-    """Subscribes to a topic while another has subscribers, so that a chain of nodes rests as one.
+    """Subscribes to a topic while its node is active and another topic has subscribers.
+
+    So a chain of nodes rests as one.
 
     Args:
         node: whose subscription it is.
@@ -40,19 +42,21 @@ class LazySubscription:
         self._output = output
         self._subscription: Any = None
         self._is_open = True
-        self._check()
+        self.check()
         # rclpy tells of new subscribers only since Iron. Steady: simulated time may stand still.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_CHECK_PERIOD, self._check, clock=clock)
+        self._timer = node.create_timer(_CHECK_PERIOD, self.check, clock=clock)
 
     def close(self) -> None:
         """End it."""
         self._node.dispose(self._node.destroy_timer, self._timer)
         self._is_open = False
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
-        wanted = self._is_open and self._output.get_subscription_count() > 0
+    def check(self) -> None:
+        """Subscribe or not, as it is wanted now; a timer does it a little later."""
+        works = self._is_open and self._node.active
+        wanted = works and self._output.get_subscription_count() > 0
         if wanted and self._subscription is None:
             self._subscription = self._node.create_subscription(*self._arguments)
         elif not wanted and self._subscription is not None:

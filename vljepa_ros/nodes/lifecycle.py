@@ -46,6 +46,7 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self._disposals: deque[Callable[[], object]] = deque()
         self._logged_at: dict[str, int] = {}
+        self._guard_transitions()
 
     def configure(self) -> None:
         """Load and create what is needed; an error leaves the node unconfigured."""
@@ -156,6 +157,26 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self.deactivate()
         super().destroy_node()
+
+    def _guard_transitions(self) -> None:
+        """Answer that a transition is not possible now, where rclpy raises (ros2/rclpy#1209).
+
+        Out of a callback the exception would end the process; Kilted has it no more.
+        """
+        service = self._service_change_state
+        change = service.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except RuntimeError as error:  # rclpy's RCLError
+                if not rclpy.ok():
+                    raise
+                self.get_logger().error(f"no such transition now: {error}")
+                response.success = False
+                return response
+
+        service.callback = guarded
 
     def _may_log(self, kind: str) -> bool:
         now = _STEADY.now().nanoseconds

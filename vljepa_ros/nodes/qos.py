@@ -2,9 +2,10 @@
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-# Results: none may be lost, and a slow reader must not hold up the camera.
+# Results: none may be lost, and a slow reader must not hold up the camera. A frame has one for
+# each standing query, all at once.
 RESULTS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.RELIABLE
+    history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
 )
 
 # Facts that do not change: whoever comes late still gets them.

@@ -11,10 +11,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vljepa_ros.errors import EngineError
+from vljepa_ros.errors import EngineError, VljepaError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
 from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder
-from vljepa_ros.runtime.parity import check, make_reference, read_reference
+from vljepa_ros.runtime.parity import drift, make_reference, read_reference, too_far
 from vljepa_ros.runtime.providers import check_device
 
 _log = logging.getLogger(__name__)
@@ -29,46 +29,64 @@ _PRECISIONS = {
 
 
 def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
-    """Load a checkpoint with the library that `config` names, and check what it computes.
+    """Load a checkpoint as `config` says, and check what it computes.
 
-    Of what `config` leaves open ("auto"), the fastest that passes the check is taken. Where ONNX
-    Runtime is wanted and the model was not exported yet, it is, once.
+    Of what `config` leaves open ("auto"), the fastest that works and passes the check is taken;
+    then the CPU, where that may take over; and last what drifts, where that is allowed. Where
+    ONNX Runtime is wanted and the model was not exported yet, it is, once.
 
     Raises:
         CheckpointError: the model is missing or damaged.
         EngineError: it cannot be run as asked, or drifts from torch in fp32.
     """
-    choices = _choices(config)
-    if len(choices) == 1:
-        return _load(checkpoint, choices[0])
-    # What is allowed as a last resort is not taken before all others were tried.
-    strict = replace(config, allow_fallback=False, allow_drift=False)
     reasons: dict[str, None] = {}
-    for how in dict.fromkeys((*_choices(strict), *choices)):
+    drifted: Backend | None = None
+    for how in _choices(config):
         try:
-            backend = _load(checkpoint, how)
-        except EngineError as error:
+            backend, reference = _load(checkpoint, how)
+            lowest = drift(backend, reference) if reference else {}
+        except VljepaError as error:
+            if not isinstance(error, EngineError):
+                raise
             reasons[str(error)] = None
             continue
-        if reasons:
-            backend.info = replace(backend.info, fallback="; ".join(reasons))
-        return backend
-    raise EngineError("; ".join(reasons))
+        except Exception as error:  # each library has errors of its own, for a driver or a memory
+            _log.debug("%s", how, exc_info=True)
+            reasons[f"{how.backend} cannot run it on {how.device} ({error!r})"] = None
+            continue
+        if not (fault := too_far(backend.info, lowest)):
+            break
+        reasons[fault] = None
+        if config.allow_drift and drifted is None:
+            drifted = backend
+    else:
+        if drifted is None:
+            raise EngineError("; ".join(reasons))
+        backend = drifted
+    if reasons:
+        backend.info = replace(backend.info, fallback="; ".join(reasons))
+    return backend
 
 
 def _choices(config: EngineConfig) -> list[EngineConfig]:
-    """What a configuration leaves open, fastest first."""
-    processor = "cpu" if config.device == "cpu" or config.allow_fallback else "gpu"
+    """What a configuration allows, best first."""
+    falls_back = config.allow_fallback and config.device != "cpu"
     return [
-        replace(config, backend=backend, precision=precision)
+        replace(config, device=device, backend=backend, precision=precision)
+        for device in ((config.device, "cpu") if falls_back else (config.device,))
         for backend in (("onnx", "torch") if config.backend == "auto" else (config.backend,))
         for precision in (
-            _PRECISIONS[backend, processor] if config.precision == "auto" else (config.precision,)
+            _PRECISIONS[backend, "cpu" if device == "cpu" else "gpu"]
+            if config.precision == "auto"
+            else (config.precision,)
         )
     ]
 
 
-def _load(checkpoint: Path, config: EngineConfig) -> Backend:
+def _load(
+    checkpoint: Path, config: EngineConfig
+) -> tuple[Backend, Mapping[str, NDArray[Any]] | None]:
+    """A backend, and what to compare it with; None where it is the reference itself."""
     return {"onnx": _load_onnx, "torch": _load_torch}[config.backend](checkpoint, config)
 
 
@@ -100,34 +118,27 @@ def prepare(checkpoint: Path, precision: str) -> Path:
     return folder
 
 
-def _load_onnx(checkpoint: Path, config: EngineConfig) -> Backend:
+def _load_onnx(
+    checkpoint: Path, config: EngineConfig
+) -> tuple[Backend, Mapping[str, NDArray[Any]]]:
     from vljepa_ros.runtime.onnx_backend import OnnxBackend
 
     if config.precision == "bf16":
         raise EngineError("ONNX Runtime does not run bf16; use the backend torch")
-    check_device(config)  # before anything is exported for it
+    check_device(config.device)  # before anything is exported for it
     folder = prepare(checkpoint, config.precision)
-    return _checked(OnnxBackend(folder, config), read_reference(folder), config)
+    return OnnxBackend(folder, config), read_reference(folder)
 
 
-def _load_torch(checkpoint: Path, config: EngineConfig) -> Backend:
-    from vljepa_ros.runtime.torch_backend import TorchBackend
+def _load_torch(
+    checkpoint: Path, config: EngineConfig
+) -> tuple[Backend, Mapping[str, NDArray[Any]] | None]:
+    try:
+        from vljepa_ros.runtime.torch_backend import TorchBackend
+    except ImportError as error:
+        raise EngineError(f"torch cannot be imported ({error}); install it") from error
 
     backend = TorchBackend(checkpoint, config)
     if config.precision == "fp32" and backend.info.device == "cpu":
-        return backend
-    reference = make_reference(TorchBackend(checkpoint, EngineConfig()))
-    return _checked(backend, reference, config)
-
-
-def _checked(
-    backend: Backend, reference: Mapping[str, NDArray[Any]], config: EngineConfig
-) -> Backend:
-    try:
-        check(backend, reference)
-    except EngineError as error:
-        if not config.allow_drift:
-            raise
-        told = "; ".join(filter(None, (backend.info.fallback, str(error))))
-        backend.info = replace(backend.info, fallback=told)
-    return backend
+        return backend, None
+    return backend, make_reference(TorchBackend(checkpoint, EngineConfig()))

@@ -38,11 +38,7 @@ class OnnxBackend:
         info = self._description["info"]
         info["frame_tokens"] = info["frame_tokens"] and tuple(info["frame_tokens"])
         self._placement = place(folder, config)
-        self.info = replace(
-            EngineInfo(**info),
-            device=self._placement.device,
-            fallback=self._placement.fallback,
-        )
+        self.info = replace(EngineInfo(**info), device=self._placement.device)
         self._sessions: dict[str, tuple[Any, list[str]]] = {}
         self._loading = threading.Lock()
         self._table = cache(lambda name: np.load(folder / f"{name}.npy", mmap_mode="r"))
@@ -124,12 +120,22 @@ class OnnxBackend:
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 path = self._folder / f"{part}.onnx"
                 providers = self._placement.providers(self._description["profiles"].get(part))
+                wanted = [p if isinstance(p, str) else p[0] for p in providers]
                 try:
-                    session = InferenceSession(str(path), options, providers=providers)
+                    # Of itself it would go on with the CPU where a provider does not start.
+                    session = InferenceSession(
+                        str(path), options, providers=providers, enable_fallback=0
+                    )
+                    session.disable_fallback()
                 except Exception as error:  # of its own kinds, one for each cause
                     raise EngineError(
                         f"{path} cannot be loaded ({error}); delete {self._folder} and start again"
                     ) from error
-                names = [wanted.name for wanted in session.get_inputs()]
+                if session.get_providers()[0] != wanted[0]:
+                    raise EngineError(
+                        f"{wanted[0]} does not start on {self.info.device}; ONNX Runtime's log "
+                        "says why, most often a library of CUDA, cuDNN or TensorRT is missing"
+                    )
+                names = [put.name for put in session.get_inputs()]
                 self._sessions[part] = session, names
             return self._sessions[part]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import EngineError
-from vljepa_ros.runtime.backend import Backend
+from vljepa_ros.runtime.backend import Backend, EngineInfo
 from vljepa_ros.runtime.images import to_input_size
 
 REFERENCE_FILE = "reference.npz"
@@ -103,21 +103,17 @@ def drift(backend: Backend, reference: Mapping[str, NDArray[Any]]) -> dict[str, 
     return cosines
 
 
-def check(backend: Backend, reference: Mapping[str, NDArray[Any]]) -> None:
-    """Compare a backend with a reference.
-
-    Raises:
-        EngineError: a part has drifted too far; the message names it.
-    """
-    least = _LEAST.get(backend.info.precision, _LEAST_ELSE)
-    far = {part: c for part, c in drift(backend, reference).items() if not c >= least}
-    if far:
-        parts = ", ".join(f"{part} {cosine:.3f}" for part, cosine in far.items())
-        raise EngineError(
-            f"{backend.info.backend} in {backend.info.precision} drifts from torch in fp32: "
-            f"cosine {parts}, below {least}; take another precision or backend, or allow it "
-            "with runtime.allow_drift"
-        )
+def too_far(info: EngineInfo, cosines: Mapping[str, float]) -> str:
+    """Which parts have drifted too far, by what `drift` found; empty if none has."""
+    least = _LEAST.get(info.precision, _LEAST_ELSE)
+    far = {part: cosine for part, cosine in cosines.items() if not cosine >= least}
+    if not far:
+        return ""
+    parts = ", ".join(f"{part} {cosine:.3f}" for part, cosine in far.items())
+    return (
+        f"{info.backend} in {info.precision} drifts from torch in fp32: cosine {parts}, below "
+        f"{least}; take another precision or backend, or allow it with runtime.allow_drift"
+    )
 
 
 def _encode(backend: Backend, frames: NDArray[np.uint8]) -> NDArray[Any]:

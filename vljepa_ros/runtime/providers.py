@@ -22,14 +22,12 @@ class Placement:
     """Where a model runs.
 
     Attributes:
-        device: that it really runs on.
-        fallback: why that is not the one asked for; empty if it is.
+        device: that it runs on.
         rest: providers of the parts that TensorRT does not take, best first.
         tensorrt: TensorRT's options; None where it does not run.
     """
 
     device: str
-    fallback: str
     rest: tuple[Provider, ...]
     tensorrt: Mapping[str, Any] | None = None
 
@@ -52,41 +50,38 @@ def place(folder: Path, config: EngineConfig) -> Placement:
 
     Args:
         folder: of the exported model.
-        config: device, precision, and whether the CPU may take over.
+        config: device and precision.
 
     Raises:
         EngineError: ONNX Runtime is not installed, or cannot use the device.
     """
-    fallback = check_device(config)
+    check_device(config.device)
     kind, _, number = config.device.partition(":")
-    if kind == "cpu" or fallback:
-        return Placement("cpu", fallback, (_CPU,))
+    if kind == "cpu":
+        return Placement("cpu", (_CPU,))
     device_id = int(number or 0)
     tensorrt = _tensorrt(folder, device_id, config.precision) if kind == "tensorrt" else None
     rest: tuple[Provider, ...] = ((_NAMES["cuda"], {"device_id": device_id}), _CPU)
-    return Placement(f"{kind}:{device_id}", "", rest, tensorrt)
+    return Placement(f"{kind}:{device_id}", rest, tensorrt)
 
 
-def check_device(config: EngineConfig) -> str:
-    """Why the CPU takes the place of the device; empty where it does not.
+def check_device(device: str) -> None:
+    """Look whether ONNX Runtime was built for a device; what it finds there shows a session.
 
     Raises:
-        EngineError: ONNX Runtime is not installed, or cannot use the device.
+        EngineError: ONNX Runtime is not installed, or not for this device.
     """
     try:
         from onnxruntime import get_available_providers
     except ImportError as error:
         raise EngineError(f"ONNX Runtime cannot be imported ({error}); install it") from error
-    kind, available = config.device.partition(":")[0], get_available_providers()
-    if kind == "cpu" or _NAMES.get(kind) in available:
-        return ""
-    reason = f"ONNX Runtime cannot use the device {config.device!r}; it has {available}"
-    if config.allow_fallback:
-        return reason
-    raise EngineError(
-        f"{reason}; set the parameter device to cpu, install an ONNX Runtime that supports it, or "
-        "allow the CPU with runtime.allow_fallback"
-    )
+    kind, available = device.partition(":")[0], get_available_providers()
+    if kind != "cpu" and _NAMES.get(kind) not in available:
+        raise EngineError(
+            f"ONNX Runtime cannot use the device {device!r}; it has {available}; set the "
+            "parameter device to cpu, install an ONNX Runtime that supports it, or allow the CPU "
+            "with runtime.allow_fallback"
+        )
 
 
 def _tensorrt(folder: Path, device_id: int, precision: str) -> dict[str, Any]:

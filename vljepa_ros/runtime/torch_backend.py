@@ -39,7 +39,7 @@ class TorchBackend:
         if config.precision not in _TYPES:
             raise EngineError(f"torch does not run {config.precision}; use the backend onnx")
         model, digest = load_model(folder), weights_sha256(folder)
-        device, fallback = _place(model, config)
+        device = _place(model, config)
         self.model: VLJEPA | DualEncoder = model
         self._device = device
         self._type = _TYPES[config.precision]
@@ -60,7 +60,6 @@ class TorchBackend:
             backend="torch",
             device=str(device),
             precision=config.precision,
-            fallback=fallback,
         )
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
@@ -111,21 +110,18 @@ class TorchBackend:
         return values.float().cpu().numpy()
 
 
-def _place(model: VLJEPA | DualEncoder, config: EngineConfig) -> tuple[torch.device, str]:
-    """Move the model; the device that it is on then, and why it is not the one asked for."""
+def _place(model: VLJEPA | DualEncoder, config: EngineConfig) -> torch.device:
+    """Move the model; the device that it is on then."""
     try:
         device = torch.device(config.device)
         model.to(device)
-        return device, ""
     except (RuntimeError, AssertionError) as error:
-        reason = f"torch cannot use the device {config.device!r} ({error})"
-        if not config.allow_fallback:
-            raise EngineError(
-                f"{reason}; set the parameter device to cpu, install a torch that supports it, "
-                "or allow the CPU with runtime.allow_fallback"
-            ) from error
-    model.to("cpu")  # what had been moved already
-    return torch.device("cpu"), reason
+        raise EngineError(
+            f"torch cannot use the device {config.device!r} ({error}); set the parameter device "
+            "to cpu, install a torch that supports it, or allow the CPU with "
+            "runtime.allow_fallback"
+        ) from error
+    return device
 
 
 def _frame_tokens(model: VLJEPA | DualEncoder) -> tuple[int, int] | None:
