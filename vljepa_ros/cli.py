@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,13 @@ from vljepa_ros.model.config import VLJEPAConfig
 if TYPE_CHECKING:
     from vljepa_ros.runtime.frames import FrameEncoder
 
-CONFIG_FOLDER = Path(__file__).resolve().parents[1] / "config" / "models"
+_INSTALLED = [
+    Path(p) / "share/vljepa_ros" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":")
+]
+# Of the checkout; pip installs none, but colcon does.
+CONFIG_FOLDERS = [
+    root / "config" / "models" for root in (Path(__file__).resolve().parents[1], *_INSTALLED)
+]
 _MODEL_HELP = "shipped name, folder of a checkpoint, or file of config/models/ or its name"
 _SPLITS = ("val", "test", "train")  # the small ones first
 _HELD_OUT = {"val": 50, "test": 200}  # episodes of each source
@@ -27,6 +34,10 @@ def main(args: Sequence[str] | None = None) -> int:
         options.run(options)
     except VljepaError as error:
         print(f"vljepa: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        hint = "install what this needs: pip install 'vljepa_ros[train,onnx]'"
+        print(f"vljepa: {error}; {hint}", file=sys.stderr)
         return 1
     return 0
 
@@ -47,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train a model, or go on with a run")
     train.add_argument("--config", type=Path, required=True, help="YAML of config/models/")
     train.add_argument("--data", type=Path, default=Path("data"))
-    train.add_argument("--run", type=Path, default=Path("runs/vljepa-tiny"), dest="run_folder")
+    train.add_argument(
+        "--run", type=Path, dest="run_folder", help="folder (default: runs/ and the model's name)"
+    )
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("eval", help="measure a model on held-out episodes")
@@ -133,8 +146,10 @@ def _train(options: argparse.Namespace) -> None:
     from vljepa_ros.training.config import TrainConfig
     from vljepa_ros.training.loop import train
 
-    train(TrainConfig.from_yaml(options.config), options.data, options.run_folder)
-    print(f"The model is in {options.run_folder / 'model'}")
+    config = TrainConfig.from_yaml(options.config)
+    run = options.run_folder or Path("runs") / config.model.name
+    train(config, options.data, run)
+    print(f"The model is in {run / 'model'}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -238,7 +253,7 @@ def _model_config(model: str) -> VLJEPAConfig:
     from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.training.config import read_yaml
 
-    for path in (Path(model), CONFIG_FOLDER / f"{model}.yaml"):
+    for path in (Path(model), *(folder / f"{model}.yaml" for folder in CONFIG_FOLDERS)):
         if path.suffix == ".yaml" and path.is_file():
             return VLJEPAConfig.from_dict(read_yaml(path)["model"])
     return read_config(find_model(model))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,6 @@ class Kept:
         return json.loads(path.read_text("utf-8"))
 
 
-def digest(settings: Any) -> str:
-    """Eight characters that differ when a dataclass of settings does."""
-    return hashlib.blake2b(repr(asdict(settings)).encode(), digest_size=4).hexdigest()
+def digest(*settings: Any) -> str:
+    """Eight characters that differ when numbers, texts or dataclasses of settings do."""
+    return hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from evidence.detection import detect
 from evidence.detectors import remembered
 from evidence.intervals import mean_interval
-from evidence.kept import Kept
+from evidence.kept import Kept, digest
 from evidence.scoring import (
     NEARNESS,
     Curve,
@@ -83,7 +83,7 @@ class _Study:
             kind: load_streams(work, kind, count, self.engine, progress)
             for kind, count in size.counts.items()
         }
-        self.kept = Kept(work / f"curves-{size.seconds:g}s" / ran_as(info))
+        self.kept = Kept(work / f"curves-{size.seconds:g}s" / ran_as(info) / digest(GateConfig()))
 
     def ways(self) -> tuple[list[Way], dict[str, float]]:
         """All ways, and the value of the knob at which each is looked at more closely."""
@@ -127,7 +127,7 @@ class _Study:
         """Of the test streams; measured once."""
         return from_rows(
             self.kept.once(
-                way.name,
+                f"{way.name}, {digest(way.settings, way.knobs)}",
                 lambda: to_rows(way.curve(self.streams["test"], self.texts, self.span)),
             )
         )

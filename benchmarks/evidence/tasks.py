@@ -22,7 +22,6 @@ from rich.progress import Progress
 from evidence.arms import load_token_model
 from evidence.document import table
 from evidence.episodes import load_first
-from evidence.intervals import mean_interval
 from evidence.kept import Kept
 from evidence.prediction import compare
 from evidence.published import published_embed
@@ -40,6 +39,7 @@ from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
+from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.photographs import draw_choices, load_photographs
 from vljepa_ros.training.sources import SourceError
 from vljepa_ros.training.trials import (
@@ -113,7 +113,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         for task in tasks_of(source, held, window, names, questions)
     ]
     tasks += photographs(data, encoder)
-    kept = Kept(work / ran_as(engine.info))
+    kept = Kept(work / f"{ran_as(engine.info)}-{comparison.kept.folder.name}")
     bar = progress.add_task("tasks", total=len(tasks) * len(systems))
     rows = []
     for task in tasks:
@@ -213,7 +213,8 @@ def _answer_first(sample: Sample) -> list[str]:
 
 def _summary(right: NDArray[np.bool_]) -> dict[str, Any]:
     """The share of right trials with its interval, and how many trials there were."""
-    return {"right": mean_interval(right.astype(np.float64)), "trials": len(right)}
+    metric = Metric("", float(right.mean()), 0.0, len(right))
+    return {"right": (metric.value, *metric.interval), "trials": metric.trials}
 
 
 def draw(result: dict[str, Any], path: Path) -> None:

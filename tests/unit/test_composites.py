@@ -10,9 +10,9 @@ import pytest
 from vljepa_ros.errors import InputError
 from vljepa_ros.training.clip_drawing import SIZE
 from vljepa_ros.training.clip_plan import PLACE_CENTRES
-from vljepa_ros.training.composites import SOURCE, count_episodes, generate, make_clip
+from vljepa_ros.training.composites import SOURCE, generate, make_clip
 from vljepa_ros.training.pictures import BACKGROUNDS, Cutout, split_of
-from vljepa_ros.training.shards import decode_jpeg, list_shards, read_shards
+from vljepa_ros.training.shards import count_episodes, decode_jpeg, list_shards, read_shards
 
 PAINTS = {"brick": (250, 20, 20), "leaf": (20, 250, 20), "ink": (20, 20, 250)}
 GREY = [np.full((300, 400, 3), 120, np.uint8)]

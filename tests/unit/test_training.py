@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -125,6 +126,23 @@ def test_tokens_of_another_x_encoder_are_refused_and_made_again(
     assert len(load_episodes(tmp_path, _SOURCES, "train", _SHAPE)) == 4
 
 
+def test_tokens_of_a_shard_that_was_written_again_are_made_again(
+    data: Path, encoder: FrameEncoder, tmp_path: Path
+) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    shard = shard_path(root, "composites", "train", 0)
+    stored = np.load(features_path(shard))
+    np.save(features_path(shard), stored[:8])  # as of a shard of one episode
+    with pytest.raises(InputError, match="has 8 frames and its shard 32"):
+        load_episodes(root, _SOURCES, "train", _SHAPE)
+    later = features_path(shard).stat().st_mtime_ns + 1
+    os.utime(shard, ns=(later, later))
+    with pytest.raises(InputError, match="no tokens of this model"):
+        load_episodes(root, _SOURCES, "train", _SHAPE)
+    encode_missing(root, _SOURCES, "train", encoder, lambda *_: None)
+    np.testing.assert_array_equal(np.load(features_path(shard)), stored)
+
+
 def test_batches_repeat_with_their_number(episodes: list[Episode]) -> None:
     sampler = Sampler(episodes, CONFIG.model.window, {"what": 1.0}, seed=1)
     first, other, again = (sampler.batch(number, 6) for number in (3, 4, 3))
@@ -210,12 +228,22 @@ def test_curves_are_drawn(data: Path, tmp_path: Path) -> None:
     assert loss.step == CONFIG.finetuning.steps and loss.value > 0
 
 
-def test_a_checkpoint_of_another_model_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_run_of_another_configuration_is_refused(data: Path, tmp_path: Path) -> None:
     train(CONFIG, data, tmp_path)
-    shutil.rmtree(tmp_path / "finetuning" / "model")
     deeper = replace(CONFIG.model, predictor=replace(CONFIG.model.predictor, layers=2))
+    with pytest.raises(CheckpointError, match="differs in model, seed"):
+        train(replace(CONFIG, model=deeper, seed=5), data, tmp_path)
+    train(replace(CONFIG, workers=1), data, tmp_path)  # gives the same model
+    shutil.rmtree(tmp_path / "finetuning" / "model")
+    (tmp_path / "config.json").unlink()
     with pytest.raises(CheckpointError, match="another model"):
         train(replace(CONFIG, model=deeper), data, tmp_path)
+
+
+def test_a_source_without_episodes_is_named(data: Path, tmp_path: Path) -> None:
+    misspelt = replace(CONFIG, sources=(*CONFIG.sources, "composite"))
+    with pytest.raises(InputError, match="leave composite out"):
+        train(misspelt, data, tmp_path)
 
 
 def test_captions_without_a_query_come_first(data: Path, tmp_path: Path) -> None:
@@ -265,6 +293,13 @@ def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
         TrainConfig.from_yaml(path)
     with pytest.raises(CheckpointError, match="cannot be read"):
         TrainConfig.from_yaml(tmp_path / "none.yaml")
+    stage = "{steps: 3, batch_size: 4, learning_rate: 5e-4}"  # YAML wants a dot in a number
+    path.write_text(f"model: {{}}\nfinetuning: {stage}\ndecoder: {stage}\n")
+    with pytest.raises(CheckpointError, match=r"finetuning\.learning_rate must be float, not str"):
+        TrainConfig.from_yaml(path)
+    path.write_text("model: {}\nfinetuning: {steps: 3}\ndecoder: {steps: 3}\n")
+    with pytest.raises(CheckpointError, match="batch_size"):
+        TrainConfig.from_yaml(path)
     with pytest.raises(CheckpointError, match="fp32 or bf16, not 'bf61'"):
         replace(CONFIG, precision="bf61")
 

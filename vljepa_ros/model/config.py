@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from vljepa_ros.errors import CheckpointError
 
@@ -210,11 +210,20 @@ class VLJEPAConfig:
         Raises:
             CheckpointError: a key that no field has, or a value that does not fit.
         """
-        return _build(cls, values, "config")
+        return build(cls, values, "config")
 
 
-def _build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Fill a dataclass strictly, so that a misspelt key never turns into a default."""
+def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Fill a dataclass strictly, so that a misspelt key never turns into a default.
+
+    Args:
+        kind: the dataclass.
+        values: by field; where a field is a dataclass itself, a mapping again.
+        where: name of the whole in errors.
+
+    Raises:
+        CheckpointError: a key that no field has, or a value that does not fit.
+    """
     if not isinstance(values, Mapping):
         raise CheckpointError(f"{where} must be a mapping, not {type(values).__name__}")
     known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
@@ -224,14 +233,18 @@ def _build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     built: dict[str, Any] = {}
     for key, value in values.items():
         expected = hints[key]
+        if isinstance(expected, UnionType) and NoneType in get_args(expected):
+            expected = get_args(expected)[0]
         if isinstance(expected, UnionType):
             expected = _chosen(expected, value, f"{where}.{key}")
         if is_dataclass(expected):
-            built[key] = _build(expected, value, f"{where}.{key}")  # type: ignore[arg-type]
+            built[key] = build(expected, value, f"{where}.{key}")  # type: ignore[arg-type]
         elif expected is float and isinstance(value, int) and not isinstance(value, bool):
             built[key] = float(value)
         elif type(value) is expected:
             built[key] = value
+        elif get_origin(expected) is tuple and isinstance(value, list | tuple):
+            built[key] = tuple(value)
         else:
             raise CheckpointError(
                 f"{where}.{key} must be {expected.__name__}, not {type(value).__name__}"

@@ -4,7 +4,6 @@ Written as shards of episodes (see shards.py) with their facts. A clip depends o
 the split and its number, so an interrupted run goes on with the shards that are missing.
 """
 
-import tarfile
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,7 +21,7 @@ from vljepa_ros.errors import InputError
 from vljepa_ros.training.clip_drawing import draw_clip
 from vljepa_ros.training.clip_plan import OBJECT_COUNTS, plan_clip
 from vljepa_ros.training.pictures import SPLITS, Cutout, load_backgrounds, load_cutouts
-from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
+from vljepa_ros.training.shards import ShardWriter, count_episodes, encode_jpeg, shard_path
 
 SOURCE = "composites"
 EPISODES_PER_SHARD = 50
@@ -121,11 +120,3 @@ def load_pictures(root: Path, split: str) -> tuple[list[Cutout], list[Bytes]]:
     """Cut-outs and backgrounds of a split, read once in a process."""
     cache_folder = root / "sources"
     return load_cutouts(split, cache_folder), load_backgrounds(split, cache_folder)
-
-
-def count_episodes(shard: Path) -> int:
-    """Episodes in a finished shard; 0 where there is none."""
-    if not shard.is_file():
-        return 0
-    with tarfile.open(shard) as tar:
-        return sum(name.endswith(".json") for name in tar.getnames())

@@ -10,9 +10,7 @@ from typing import Any
 import yaml
 
 from vljepa_ros.errors import CheckpointError
-from vljepa_ros.model.config import NoDecoderConfig, VLJEPAConfig
-
-_STAGES = ("pretraining", "finetuning", "decoder")
+from vljepa_ros.model.config import NoDecoderConfig, VLJEPAConfig, build
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class TrainConfig:
         if missing := sorted({"finetuning", "decoder"} - values.keys()):
             raise CheckpointError(f"{path} describes no training: it lacks the stages {missing}")
         try:
-            return cls(**_typed(values))
+            return build(cls, values, str(path))
         except TypeError as error:
             raise CheckpointError(f"{path}: {error}") from error
 
@@ -91,13 +89,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, Mapping) or set(values) - known or "model" not in values:
         raise CheckpointError(f"{path} must have a model, and only the keys {sorted(known)}")
     return dict(values)
-
-
-def _typed(values: dict[str, Any]) -> dict[str, Any]:
-    values["model"] = VLJEPAConfig.from_dict(values["model"])
-    for stage in _STAGES:
-        if stage in values:
-            values[stage] = StageConfig(**values[stage])
-    if "sources" in values:
-        values["sources"] = tuple(values["sources"])
-    return values

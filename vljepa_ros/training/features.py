@@ -87,7 +87,12 @@ def features_path(shard: Path) -> Path:
 
 def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     """Store the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
-    frames = [decode_jpeg(data) for _, jpegs in read_shards([shard]) for data in jpegs]
+    size = encoder.image_size
+    frames = [
+        to_input_size(decode_jpeg(data), size)
+        for _, jpegs in read_shards([shard])
+        for data in jpegs
+    ]
     rows = [
         encoder(np.stack(frames[start : start + _BATCH])).astype(np.float16)
         for start in range(0, len(frames), _BATCH)
@@ -104,7 +109,7 @@ def encode_missing(
     encoder: FrameEncoder,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Encode every finished shard that has no tokens yet, or those of another X-Encoder.
+    """Encode every finished shard that has no tokens yet, or none of this shape.
 
     Args:
         root: data folder.
@@ -148,6 +153,11 @@ def load_episodes(
                 end = start + len(entry.places)
                 episodes.append(Episode(entry.facts, tokens[start:end]))
                 start = end
+            if start != len(tokens):
+                raise InputError(
+                    f"{features_path(shard)} has {len(tokens)} frames and its shard {start}; "
+                    "delete it and run `vljepa data` again"
+                )
     return episodes
 
 
@@ -162,9 +172,12 @@ def load_pictures(root: Path, sources: tuple[str, ...], split: str, size: int) -
 
 
 def _stored(shard: Path, shape: tuple[int, int]) -> NDArray[np.float16] | None:
-    """The tokens of a shard, mapped from disk; None where there are none of this shape."""
+    """The tokens of a shard, mapped from disk; None where there are none of this shape.
+
+    Those of a shard that was written again since are of other pictures.
+    """
     path = features_path(shard)
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_mtime_ns < shard.stat().st_mtime_ns:
         return None
     tokens: NDArray[np.float16] = np.load(path, mmap_mode="r")
     return tokens if tokens.shape[1:] == shape else None

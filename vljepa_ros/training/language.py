@@ -1,7 +1,7 @@
 """Turns the facts of an episode into queries and answers for any window of its frames.
 
 Texts are made while training, not stored, so that wording can change without rendering again.
-The layout of facts is described in `vljepa_ros.training.shards`.
+The facts are what `training/tabletop/facts.py` and `training/clip_plan.py` write into the shards.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -9,6 +11,7 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from torch import nn
 
+from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.checkpoint import load_checkpoint
 from vljepa_ros.training.class_windows import ClassWindows
@@ -17,6 +20,7 @@ from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.objective import build_objective
 from vljepa_ros.training.optimise import run_stage
+from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
@@ -31,10 +35,12 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
         run: folder for checkpoints, curves and the finished `model/`.
 
     Raises:
-        CheckpointError: published weights are missing, damaged or do not fit.
+        CheckpointError: published weights are missing, damaged or do not fit, or `run` is of
+            another configuration.
         InputError: there are no episodes, or the processes cannot share a batch evenly.
     """
     run.mkdir(parents=True, exist_ok=True)
+    _claim(run, config)
     set_seed(config.seed)
     model = VLJEPA(config.model)
     model.load_pretrained()
@@ -52,6 +58,28 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
         save_checkpoint(model, run / "model")
     PartialState().destroy_process_group()
     return model.eval()
+
+
+def _claim(run: Path, config: TrainConfig) -> None:
+    """Tie a run's folder to its configuration, but for what does not change the model.
+
+    Raises:
+        CheckpointError: it is that of another.
+    """
+    path, free = run / "config.json", {"workers": 0, "save_every": 0}
+    wanted = json.loads(json.dumps({**asdict(config), **free}))
+    state = PartialState()
+    if state.is_main_process and not path.exists():
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    state.wait_for_everyone()
+    known = json.loads(path.read_text(encoding="utf-8"))
+    if other := sorted(key for key in {**known, **wanted} if known.get(key) != wanted.get(key)):
+        raise CheckpointError(
+            f"{run} is a run of another configuration, which differs in {', '.join(other)}; give "
+            "another folder with --run, or delete that one"
+        )
 
 
 def _align(
@@ -100,6 +128,12 @@ def _trained(part: nn.Module) -> list[nn.Parameter]:
 
 def _episodes(model: VLJEPA, config: TrainConfig, data: Path) -> list[Episode]:
     encoder = model.x_encoder
+    for source in config.sources:
+        if not list_shards(data, source, "train"):
+            raise InputError(
+                f"there are no episodes in {data / source / 'train'}; run `vljepa data`, or leave "
+                f"{source} out of the configuration's sources"
+            )
     if encoder.frame_wise:
         shape = (encoder.tokens_per_frame, encoder.token_dim)
         return load_episodes(data, config.sources, "train", shape)

@@ -103,6 +103,14 @@ class Entry:
     places: list[tuple[int, int]]
 
 
+def count_episodes(shard: Path) -> int:
+    """Episodes in a finished shard; 0 where there is none."""
+    if not shard.is_file():
+        return 0
+    with tarfile.open(shard) as tar:
+        return sum(name.endswith(".json") for name in tar.getnames())
+
+
 def index_shard(path: Path) -> list[Entry]:
     """The episodes of a shard; reads no frame.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime.images import to_input_size
-from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
+from vljepa_ros.training.shards import ShardWriter, count_episodes, encode_jpeg, shard_path
 from vljepa_ros.training.tabletop.episode import PERIOD, plan
 
 SOURCE = "tabletop"
@@ -70,7 +70,11 @@ def generate(
         shard: min(SHARD_EPISODES, episodes - shard * SHARD_EPISODES)
         for shard in range((episodes + SHARD_EPISODES - 1) // SHARD_EPISODES)
     }
-    todo = [s for s in sizes if not shard_path(root, SOURCE, split, s).exists()]
+    todo = [
+        shard
+        for shard, size in sizes.items()
+        if count_episodes(shard_path(root, SOURCE, split, shard)) != size
+    ]
     done = sum(size for shard, size in sizes.items() if shard not in todo)
     frames = 0
     if progress is not None:
