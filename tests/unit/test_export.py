@@ -220,6 +220,7 @@ def test_auto_takes_a_gpu_with_torch_before_the_cpu_with_onnx_runtime(
     assert chosen is there and asked[0].device == "cuda:99"
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_onnx_runtime_never_takes_the_cpu_by_itself(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
