@@ -80,7 +80,7 @@ def test_a_run_fills_the_documents_and_writes_the_figures(claims: Claims, tmp_pa
     assert block(page, "tasks").endswith("(evidence-tasks.png)\n\ntasks has 1")
     assert block(page, "replay") == "replay has 1"
     assert block(page, "paper") == f"rows of {len(driver.CLAIMS)}"
-    assert block(page, "machine").count("`model@1`") == len(driver.CLAIMS)
+    assert block(page, "machine").count("`model@1-onnx-int8`") == len(driver.CLAIMS)
     assert (tmp_path / "docs" / "evidence-selection.png").is_file()
     opening = block((tmp_path / "README.md").read_text(), "opening")
     assert "(docs/evidence-selection.png)" in opening and opening.endswith("saved 1x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -68,12 +69,11 @@ def _claim(run: Path, config: TrainConfig) -> None:
     """
     path, free = run / "config.json", {"workers": 0, "save_every": 0}
     wanted = json.loads(json.dumps({**asdict(config), **free}))
-    state = PartialState()
-    if state.is_main_process and not path.exists():
-        part = path.with_suffix(".part")
+    if not path.exists():
+        # Each process writes the same; they do not know of each other yet.
+        part = path.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         part.replace(path)
-    state.wait_for_everyone()
     known = json.loads(path.read_text(encoding="utf-8"))
     if other := sorted(key for key in {**known, **wanted} if known.get(key) != wanted.get(key)):
         raise CheckpointError(
