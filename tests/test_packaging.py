@@ -136,7 +136,14 @@ def test_pip_imports_are_declared_in_setup_py() -> None:
     wanted = {PIP_NAMES.get(name, name.replace("_", "-")) for name in used | tests | evidence}
     # Namespaces: a distribution that brings more than the module of its name.
     wanted = {{"mcap-ros2": "mcap-ros2-support"}.get(name, name) for name in wanted}
-    own = {"tests", "conftest", "evidence", "lifecycle-msgs", "setuptools"} | local_test_modules()
+    own = {
+        "tests",
+        "conftest",
+        "evidence",
+        "lifecycle-msgs",
+        "power",
+        "setuptools",
+    } | local_test_modules()
     assert wanted - own <= declared
 
 

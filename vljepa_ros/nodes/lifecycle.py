@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 import traceback
 from collections import deque
@@ -13,12 +14,14 @@ from typing import Any
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 
 from vljepa_ros.errors import InputError, VljepaError
 from vljepa_ros.nodes.diagnostics import Diagnostics, Statistics
 from vljepa_ros.nodes.parameters import declare
+from vljepa_ros.nodes.signals import Signals
 from vljepa_ros.nodes.transport import receive_large_images
 
 _LOG_PERIOD = 5.0  # s between two logs of the same kind of bad input
@@ -191,30 +194,27 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
 
     Parameters without which nodes cannot be made (a text for a number) end it with code 1.
     """
+    faulthandler.enable()  # tells at least where a library below Python crashed
+    signals = Signals()
     receive_large_images()
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     nodes: list[ManagedNode] = []
     # It costs half of what MultiThreadedExecutor does (benchmarks/executors.py), so no callback
     # may last: what does, goes to a thread of its own.
     executor = SingleThreadedExecutor()
     code = 0
     try:
-        for node in make():
-            nodes.append(node)
-            executor.add_node(node)
-        for node in nodes:
-            if rclpy.ok():  # one that only builds ends the process
-                node.start()
-        while rclpy.ok():
-            executor.spin_once()
+        with signals.interrupting(executor.wake):
+            for node in make():
+                nodes.append(node)
+                executor.add_node(node)
             for node in nodes:
-                node.destroy_disposed()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:
-        # rclpy's RCLError: a signal may shut it down in the middle of anything.
-        if rclpy.ok():
-            raise
+                if rclpy.ok():  # one that only builds ends the process
+                    node.start()
+            while rclpy.ok() and not signals.asked():
+                executor.spin_once()
+                for node in nodes:
+                    node.destroy_disposed()
     except (ParameterException, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1

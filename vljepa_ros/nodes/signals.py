@@ -1,0 +1,58 @@
+"""SIGINT and SIGTERM, for processes of nodes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Signals:
+    """Python's own handlers in the place of rclpy's, for the main thread.
+
+    Those crash, seldom, when a context ends while they deal with a signal.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._interrupts = False
+        self._wake: Callable[[], object] = lambda: None
+        # Python's handlers run between two of its instructions, which do not come while the main
+        # thread waits below; so another thread, which Python tells by a pipe, wakes it.
+        self._pipe, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+        threading.Thread(target=self._pass_on, name="signals", daemon=True).start()
+
+    def asked(self) -> bool:
+        """Whether the process is to end."""
+        return self._asked
+
+    @contextmanager
+    def interrupting(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Have a signal end the block, wherever it is.
+
+        Args:
+            wake: ends a wait below Python; called in another thread.
+        """
+        self._wake = wake
+        try:
+            self._interrupts = True
+            yield
+            self._interrupts = False
+        except KeyboardInterrupt:
+            self._interrupts = False
+
+    def _handle(self, *_: Any) -> None:
+        first, self._asked = not self._asked, True
+        if first and self._interrupts:
+            raise KeyboardInterrupt
+
+    def _pass_on(self) -> None:
+        while os.read(self._pipe, 1):
+            self._wake()
