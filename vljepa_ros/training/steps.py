@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 
 from vljepa_ros.model import VLJEPA
@@ -44,7 +45,10 @@ class Texts:
             return F.normalize(self.y_encoder(texts).float(), dim=-1)
         new = [text for text in texts if text not in self.known]
         if new:
-            states, mask = self.y_encoder.encode(new)
+            # Fused attention gives a text the same states whatever else is in its batch: a resumed
+            # run encodes them in other batches than the killed one did.
+            with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+                states, mask = self.y_encoder.encode(new)
             for text, state, real in zip(new, states, mask, strict=True):
                 self.known[text] = state[real].half()
         known = [self.known[text] for text in texts]
