@@ -146,38 +146,32 @@ class Bench:
 
     def call(self, service: str, kind: Any, **fields: Any) -> Any:
         """Call a service and return its response."""
-        client = self._clients.get(service)
-        if client is None:
-            client = self._clients[service] = self.node.create_client(kind, service)
+        client = self._client(service, kind)
         self.until(client.service_is_ready, f"the service {service}")
         future = client.call_async(kind.Request(**fields))
         self.until(future.done, f"an answer of {service}")
         return future.result()
 
-    def call_until_answered(self, service: str, kind: Any) -> None:
-        """Call a service that changes nothing, again and again.
+    def state(self, name: str) -> str:
+        """Lifecycle state of a node.
 
-        An answer is lost while the server has not found the client yet, however ready the
-        client says that the service is.
+        It is asked again and again: an answer is lost while a server has not found the client yet,
+        and a question while one that has ended is not forgotten yet.
         """
-        if service in self._clients:
-            return
-        client = self._clients[service] = self.node.create_client(kind, service)
-        self.until(client.service_is_ready, f"the service {service}")
+        client = self._client(f"{name}/get_state", GetState)
         calls: list[tuple[float, Any]] = []
 
-        def answered() -> bool:
-            if not calls or time.monotonic() > calls[-1][0] + 2:
-                calls.append((time.monotonic(), client.call_async(kind.Request())))
-            return any(future.done() for _, future in calls)
+        def answer() -> Any:
+            if client.service_is_ready() and (not calls or time.monotonic() > calls[-1][0] + 2):
+                calls.append((time.monotonic(), client.call_async(GetState.Request())))
+            return next((future.result() for _, future in calls if future.done()), None)
 
-        self.until(answered, f"an answer of {service}")
+        return str(self.until(answer, f"the state of {name}").current_state.label)
 
-    def state(self, name: str) -> str:
-        """Lifecycle state of a node."""
-        service = f"{name}/get_state"
-        self.call_until_answered(service, GetState)
-        return str(self.call(service, GetState).current_state.label)
+    def _client(self, service: str, kind: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        return self._clients[service]
 
     def change(self, name: str, transition: str) -> bool:
         """Ask for a lifecycle transition; False when it failed."""
