@@ -36,7 +36,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"vljepa: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        hint = "install what this needs: pip install 'vljepa_ros[train,onnx]'"
+        hint = "install this package with its extras: pip install '.[train]' in its folder"
         print(f"vljepa: {error}; {hint}", file=sys.stderr)
         return 1
     return 0

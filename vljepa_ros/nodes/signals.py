@@ -43,10 +43,12 @@ class Signals:
         self._wake = wake
         try:
             self._interrupts = True
-            yield
-            self._interrupts = False
+            try:
+                yield
+            finally:
+                self._interrupts = False
         except KeyboardInterrupt:
-            self._interrupts = False
+            pass
 
     def _handle(self, *_: Any) -> None:
         first, self._asked = not self._asked, True
