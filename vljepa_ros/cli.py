@@ -15,9 +15,8 @@ from vljepa_ros.model.config import VLJEPAConfig
 if TYPE_CHECKING:
     from vljepa_ros.runtime.frames import FrameEncoder
 
-_INSTALLED = [
-    Path(p) / "share/vljepa_ros" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":")
-]
+_PREFIXES = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":"))
+_INSTALLED = [Path(prefix) / "share" / "vljepa_ros" for prefix in _PREFIXES]
 # Of the checkout; pip installs none, but colcon does.
 CONFIG_FOLDERS = [
     root / "config" / "models" for root in (Path(__file__).resolve().parents[1], *_INSTALLED)

@@ -284,28 +284,3 @@ def test_what_was_trained_can_be_measured(
     count = evaluation.decodes(GateConfig())
     assert count.frames == 32
     assert count.first == 4 <= count.decoded <= 32
-
-
-def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text("model: {}\nfinetuning: {}\ndecoder: {}\nsteps: 3\n")
-    with pytest.raises(CheckpointError, match="only the keys"):
-        TrainConfig.from_yaml(path)
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        TrainConfig.from_yaml(tmp_path / "none.yaml")
-    stage = "{steps: 3, batch_size: 4, learning_rate: 5e-4}"  # YAML wants a dot in a number
-    path.write_text(f"model: {{}}\nfinetuning: {stage}\ndecoder: {stage}\n")
-    with pytest.raises(CheckpointError, match=r"finetuning\.learning_rate must be float, not str"):
-        TrainConfig.from_yaml(path)
-    path.write_text("model: {}\nfinetuning: {steps: 3}\ndecoder: {steps: 3}\n")
-    with pytest.raises(CheckpointError, match="batch_size"):
-        TrainConfig.from_yaml(path)
-    with pytest.raises(CheckpointError, match="fp32 or bf16, not 'bf61'"):
-        replace(CONFIG, precision="bf61")
-
-
-def test_the_shipped_configuration_is_valid() -> None:
-    path = Path(__file__).parents[2] / "config" / "models" / "vljepa-tiny.yaml"
-    config = TrainConfig.from_yaml(path)
-    assert config.model.name == "vljepa-tiny"
-    assert config.model.window.frames % config.model.window.tubelet == 0

@@ -243,13 +243,17 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
             built[key] = float(value)
         elif type(value) is expected:
             built[key] = value
-        elif get_origin(expected) is tuple and isinstance(value, list | tuple):
+        elif get_origin(expected) is tuple and _all_are(get_args(expected)[0], value):
             built[key] = tuple(value)
         else:
             raise CheckpointError(
                 f"{where}.{key} must be {expected.__name__}, not {type(value).__name__}"
             )
     return kind(**built)
+
+
+def _all_are(kind: type, values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(type(value) is kind for value in values)
 
 
 def _chosen(kinds: UnionType, values: Any, where: str) -> type:

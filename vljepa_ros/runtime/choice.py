@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vljepa_ros.errors import EngineError, VljepaError
+from vljepa_ros.errors import CheckpointError, EngineError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
 from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder
 from vljepa_ros.runtime.parity import drift, make_reference, read_reference, too_far
@@ -45,9 +45,9 @@ def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
         try:
             backend, reference = _load(checkpoint, how)
             lowest = drift(backend, reference) if reference else {}
-        except VljepaError as error:
-            if not isinstance(error, EngineError):
-                raise
+        except CheckpointError:
+            raise
+        except EngineError as error:
             reasons[str(error)] = None
             continue
         except Exception as error:  # each library has errors of its own, for a driver or a memory

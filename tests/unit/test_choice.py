@@ -1,0 +1,127 @@
+"""Which backend, device and precision an engine gets, and what it says of those it did not get."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+
+from vljepa_ros.errors import EngineError
+from vljepa_ros.runtime import FASTEST, EngineConfig, choice, parity
+from vljepa_ros.runtime.choice import load_backend, prepare
+from vljepa_ros.runtime.onnx_backend import OnnxBackend
+from vljepa_ros.runtime.testing import random_checkpoint
+from vljepa_ros.runtime.torch_backend import TorchBackend
+
+ONNX = EngineConfig(backend="onnx")
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frame-wise, as the shipped model."""
+    return random_checkpoint(tmp_path_factory.mktemp("small"))
+
+
+def test_the_fastest_on_a_cpu_is_onnx_runtime_in_int8(small: Path) -> None:
+    info = load_backend(small, FASTEST).info
+    assert (info.backend, info.precision, info.fallback) == ("onnx", "int8", "")
+    torch = load_backend(small, EngineConfig(backend="torch", precision="auto")).info
+    assert (torch.backend, torch.precision) == ("torch", "fp32")
+
+
+def test_where_the_fastest_drifts_the_next_is_taken(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(parity._LEAST, "int8", 1.1)
+    info = load_backend(small, FASTEST).info
+    assert (info.backend, info.precision) == ("onnx", "fp32")
+    assert "onnx in int8 drifts from torch" in info.fallback
+    # Drift is allowed only where nothing passes.
+    assert load_backend(small, replace(FASTEST, allow_drift=True)).info.precision == "fp32"
+
+
+def test_on_a_gpu_that_is_not_there_nothing_is_exported_for_it(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported: list[str] = []
+    monkeypatch.setattr(
+        choice, "prepare", lambda *wanted: exported.append(wanted[1]) or prepare(*wanted)
+    )
+    gpu = replace(FASTEST, device="cuda:99")
+    with pytest.raises(EngineError, match=r"ONNX Runtime cannot use.*torch cannot use"):
+        load_backend(small, gpu)
+    assert not exported
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert (info.backend, info.device, info.precision) == ("onnx", "cpu", "int8")
+    assert "cuda:99" in info.fallback and exported == ["int8"]
+
+
+def test_auto_takes_torch_where_onnx_runtime_is_not(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = EngineConfig(backend="auto")
+    assert load_backend(small, auto).info.backend == "onnx"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    info = load_backend(small, auto).info
+    assert info.backend == "torch" and "ONNX Runtime" in info.fallback
+    with pytest.raises(EngineError, match="install it"):
+        load_backend(small, ONNX)
+
+
+def test_auto_takes_a_gpu_with_torch_before_the_cpu_with_onnx_runtime(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = EngineConfig(backend="auto", device="cuda:99")
+    with pytest.raises(EngineError, match=r"ONNX Runtime cannot use.*torch cannot use"):
+        load_backend(small, gpu)
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert info.backend == "onnx" and info.device == "cpu"
+    assert "ONNX Runtime cannot use" in info.fallback and "torch cannot use" in info.fallback
+    asked: list[EngineConfig] = []
+    there = TorchBackend(small, EngineConfig())
+    monkeypatch.setattr(
+        choice, "_load_torch", lambda _, config: (asked.append(config) or there, None)
+    )
+    chosen = load_backend(small, replace(gpu, allow_fallback=True))
+    assert chosen is there and asked[0].device == "cuda:99"
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_onnx_runtime_never_takes_the_cpu_by_itself(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it was built for CUDA, whose libraries are missing."""
+    have = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
+    gpu = replace(ONNX, device="cuda:0")
+    with pytest.raises(EngineError, match="CUDAExecutionProvider does not start on cuda:0"):
+        load_backend(small, gpu)
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert info.device == "cpu" and "does not start on cuda:0" in info.fallback
+
+
+def test_what_a_library_raises_is_a_reason_to_take_the_next(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(OnnxBackend, "encode_frames", fail)
+    info = load_backend(small, FASTEST).info
+    assert info.backend == "torch" and "out of memory" in info.fallback
+
+
+def test_the_cpu_may_take_over_where_torch_is_not_installed(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(small, "int8")
+    monkeypatch.setitem(sys.modules, "vljepa_ros.runtime.torch_backend", None)
+    gpu = replace(FASTEST, device="cuda:99")
+    with pytest.raises(EngineError, match=r"cannot use the device 'cuda:99'.*torch cannot be imp"):
+        load_backend(small, gpu)
+    info = load_backend(small, replace(gpu, allow_fallback=True)).info
+    assert (info.backend, info.device, info.precision) == ("onnx", "cpu", "int8")

@@ -1,0 +1,40 @@
+"""What a file of config/models/ may say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vljepa_ros.errors import CheckpointError
+from vljepa_ros.training.config import TrainConfig
+
+SHIPPED = Path(__file__).parents[2] / "config" / "models" / "vljepa-tiny.yaml"
+
+
+def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("model: {}\nfinetuning: {}\ndecoder: {}\nsteps: 3\n")
+    with pytest.raises(CheckpointError, match="only the keys"):
+        TrainConfig.from_yaml(path)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        TrainConfig.from_yaml(tmp_path / "none.yaml")
+    stage = "{steps: 3, batch_size: 4, learning_rate: 5e-4}"  # YAML wants a dot in a number
+    path.write_text(f"model: {{}}\nfinetuning: {stage}\ndecoder: {stage}\n")
+    with pytest.raises(CheckpointError, match=r"finetuning\.learning_rate must be float, not str"):
+        TrainConfig.from_yaml(path)
+    path.write_text("model: {}\nfinetuning: {steps: 3}\ndecoder: {steps: 3}\n")
+    with pytest.raises(CheckpointError, match="batch_size"):
+        TrainConfig.from_yaml(path)
+    path.write_text(SHIPPED.read_text().replace("[tabletop, composites]", "[tabletop, 3]"))
+    with pytest.raises(CheckpointError, match="sources must be tuple"):
+        TrainConfig.from_yaml(path)
+    with pytest.raises(CheckpointError, match="fp32 or bf16, not 'bf61'"):
+        replace(TrainConfig.from_yaml(SHIPPED), precision="bf61")
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    config = TrainConfig.from_yaml(SHIPPED)
+    assert config.model.name == "vljepa-tiny"
+    assert config.model.window.frames % config.model.window.tubelet == 0
