@@ -51,7 +51,7 @@ def table(results: list[dict[str, Any]]) -> str:
     for result in results:
         for line in result["rows"]:
             if "ratio" in line:
-                ratio = f"{line['ratio']:.2f}x"
+                ratio = "-" if line["ratio"] is None else f"{line['ratio']:.2f}x"
                 lines.append(f"| {line['what']} | {line['against']} | {ratio} | {line['goal']} |")
     for result in results:
         if "watts" in result:
@@ -60,12 +60,20 @@ def table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def kept(path: Path, names: list[str]) -> list[dict[str, Any]]:
+    """Figures that a file has of other scripts than those that were named, each with its date."""
+    if not names or not path.is_file():
+        return []
+    results = json.loads(path.read_text(encoding="utf-8"))["results"]
+    return [result for result in results if result["benchmark"] not in names]
+
+
 def main() -> None:
     """Run them all, or some."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(SCRIPTS)}; default: all")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--json", type=Path, help="file for the figures; keeps those not named")
     options = parser.parse_args()
     results = []
     for name in options.names or SCRIPTS:
@@ -75,7 +83,8 @@ def main() -> None:
         except subprocess.CalledProcessError:
             print(f"{name} failed", file=sys.stderr)
     if options.json is not None:
-        options.json.write_text(json.dumps({**machine(), "results": results}, indent=1) + "\n")
+        figures = {**machine(), "results": kept(options.json, options.names) + results}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(table(results))
     sys.exit(len(results) != len(options.names or SCRIPTS))
 

@@ -211,6 +211,12 @@ def test_the_core_imports_without_ros(part: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_nodes_leave_arrays_to_the_converters() -> None:
+    nodes = (ROOT / "vljepa_ros" / "nodes").glob("*.py")
+    with_arrays = {path.name for path in nodes if imports(path) & {"numpy", "cv2", "torch"}}
+    assert with_arrays == {"conversions.py", "images.py", "diagnostics.py"}
+
+
 def test_streaming_needs_neither_ros_nor_torch() -> None:
     code = (
         "import sys\n"

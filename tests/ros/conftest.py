@@ -32,7 +32,8 @@ from vljepa_ros.runtime.engine import WEIGHTS_FOLDER
 from vljepa_ros.runtime.testing import random_checkpoint
 
 # A domain of its own, by process id: nodes that run elsewhere must not be heard.
-os.environ.setdefault("ROS_DOMAIN_ID", str(100 + os.getpid() % 100))
+# Above 100 its ports may be taken by any socket of the machine.
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 LIMIT = 60.0  # s for anything that a node does, loading its weights on a slow machine included
 
@@ -144,42 +145,34 @@ class Bench:
         self.until(publisher.get_subscription_count, f"a subscription to {topic}")
         publisher.publish(message)
 
-    def call(self, service: str, kind: Any, **fields: Any) -> Any:
-        """Call a service and return its response."""
-        client = self._client(service, kind)
-        self.until(client.service_is_ready, f"the service {service}")
-        future = client.call_async(kind.Request(**fields))
-        self.until(future.done, f"an answer of {service}")
-        return future.result()
+    def call(self, service: str, kind: Any, patience: float = 5.0, **fields: Any) -> Any:
+        """Call a service and return its response.
 
-    def state(self, name: str) -> str:
-        """Lifecycle state of a node.
-
-        It is asked again and again: an answer is lost while a server has not found the client yet,
-        and a question while one that has ended is not forgotten yet.
+        It is asked again after each `patience` (s): an answer is lost while a server has not found
+        the client yet, and a question while a server that has ended is not forgotten yet.
         """
-        client = self._client(f"{name}/get_state", GetState)
-        calls: list[tuple[float, Any]] = []
-
-        def answer() -> Any:
-            if client.service_is_ready() and (not calls or time.monotonic() > calls[-1][0] + 2):
-                calls.append((time.monotonic(), client.call_async(GetState.Request())))
-            return next((future.result() for _, future in calls if future.done()), None)
-
-        return str(self.until(answer, f"the state of {name}").current_state.label)
-
-    def _client(self, service: str, kind: Any) -> Any:
         if service not in self._clients:
             self._clients[service] = self.node.create_client(kind, service)
-        return self._clients[service]
+        client, calls = self._clients[service], []
+
+        def answer() -> Any:
+            due = not calls or time.monotonic() > calls[-1][0] + patience
+            if due and client.service_is_ready():
+                calls.append((time.monotonic(), client.call_async(kind.Request(**fields))))
+            return next((future.result() for _, future in calls if future.done()), None)
+
+        return self.until(answer, f"an answer of {service}")
+
+    def state(self, name: str) -> str:
+        """Lifecycle state of a node."""
+        return str(self.call(f"{name}/get_state", GetState, 2.0).current_state.label)
 
     def change(self, name: str, transition: str) -> bool:
-        """Ask for a lifecycle transition; False when it failed."""
+        """Ask once for a lifecycle transition, which may last; False when it failed."""
         request = ChangeState.Request()
         request.transition.label = transition
-        return bool(
-            self.call(f"{name}/change_state", ChangeState, transition=request.transition).success
-        )
+        service, wanted = f"{name}/change_state", request.transition
+        return bool(self.call(service, ChangeState, LIMIT, transition=wanted).success)
 
     def wait_active(self, name: str) -> None:
         """Wait until a node is active."""

@@ -97,6 +97,7 @@ def test_what_it_cannot_decode_is_counted_and_the_next_one_works(
         lambda: decoder.counted("decoder", "bad shift") == before + len(bad), "them in the counts"
     )
     assert "the same model" in decoder.processes[0].log()
+    assert decoder.processes[0].log().count("bad shift:") == 1, "the log would fill the disk"
     assert not decoder.descriptions
     decoder.publish("shift", shift_of(engine, data))
     decoder.until(lambda: decoder.descriptions, "a description")

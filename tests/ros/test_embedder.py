@@ -156,7 +156,11 @@ def test_queries_and_labels_change_while_it_runs(
         embedder.labels.clear()
         embedder.publish("image", image(scene(), 120))
         (got,) = embedder.until(lambda: embedder.embeddings, "an embedding of the new query")
-        assert got.query == "Is it dark?" and not embedder.labels
+        assert got.query == "Is it dark?"
+        # Labels of the first image would have been sent before the second is embedded.
+        embedder.publish("image", image(scene(), 120.5))
+        embedder.until(lambda: len(embedder.embeddings) == 2, "another one")
+        assert not embedder.labels
     finally:
         assert embedder.set("embedder", queries=QUERIES, labels=LABELS).successful
     assert len(show(121)) == len(QUERIES)
@@ -180,6 +184,27 @@ def test_a_bad_value_is_refused_with_a_reason(
     assert not result.successful and reason in result.reason
 
 
+def test_no_more_frames_are_processed_than_the_rate_allows(
+    embedder: Any, show: Callable[..., list[SemanticEmbedding]], scene: Any, image: Any
+) -> None:
+    show(140)  # the next ones are counted by their stamps from here
+    try:
+        assert embedder.set("embedder", max_rate_hz=4.0).successful
+        embedder.embeddings.clear()
+        for index in range(1, 18):  # 1.7 s at 10 Hz
+            before = embedder.counted("embedder", "frames received")
+            embedder.publish("image", image(scene(), 140 + index / 10))
+            embedder.until(
+                lambda before=before: embedder.counted("embedder", "frames received") > before,
+                "the image in the counts",
+            )
+        stamps = {seconds(e.header.stamp) for e in embedder.embeddings}
+        assert 6 <= len(stamps) <= 8
+    finally:
+        assert embedder.set("embedder", max_rate_hz=0.0).successful
+    assert len(show(142)) == len(show(142.01)) == len(QUERIES)
+
+
 def test_it_works_only_while_active(
     embedder: Any, show: Callable[..., list[SemanticEmbedding]], scene: Any, image: Any
 ) -> None:
@@ -191,4 +216,4 @@ def test_it_works_only_while_active(
         )
     assert embedder.change("embedder", "configure")
     assert embedder.change("embedder", "activate")
-    assert len(show(130)) == len(QUERIES)
+    assert len(show(150)) == len(QUERIES)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
-pytest.importorskip("rclpy")
-
 from evidence.playing import play
 
 from vljepa_ros.training.shards import encode_jpeg

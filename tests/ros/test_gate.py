@@ -11,6 +11,8 @@ import pytest
 from std_srvs.srv import Trigger
 from vljepa_ros.msg import SemanticEmbedding, SemanticShift
 
+from vljepa_ros.streaming import GateConfig
+
 DIM = 8
 SETTLED = 8  # embeddings of one meaning that the gate's defaults need, and some more
 
@@ -146,7 +148,7 @@ def test_the_threshold_changes_while_it_runs(gate: Any, stream: Stream) -> None:
         stream.send(axis(2), SETTLED)
         assert stream.wait(2).threshold == pytest.approx(0.3)
     finally:
-        assert gate.set("gate", threshold=0.25).successful
+        assert gate.set("gate", threshold=GateConfig().threshold).successful
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("vljepa_ros.msg", reason="the package is not built")
 
 ROOT = Path(__file__).parents[2]

@@ -6,13 +6,16 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
-pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("vljepa_ros.msg", reason="the package is not built")
 
+LIMIT = 120.0  # s
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
 ARGUMENTS = {
     "image_topic",
@@ -44,6 +47,15 @@ service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     AnyLaunchDescriptionSource(path), launch_arguments=[a.split(":=", 1) for a in arguments])]))
 sys.exit(service.run())
 """
+
+
+@contextmanager
+def limited(process: subprocess.Popen[str]) -> Iterator[None]:
+    """End a process that takes too long, so that its output ends."""
+    timer = Timer(LIMIT, process.kill)
+    timer.start()
+    yield
+    timer.cancel()
 
 
 def load() -> object:
@@ -87,7 +99,7 @@ def test_it_starts_the_executables_and_ends_on_sigint(composed: str, started: se
     )
     assert process.stdout is not None
     lines, seen, refused = [], set(), 0
-    with process:
+    with process, limited(process):
         for line in process.stdout:
             lines.append(line)
             if found := re.search(r"\[(\w+)-\d+\]: process started", line):
@@ -117,7 +129,7 @@ def test_arguments_that_are_not_given_leave_the_params_file_alone(tmp_path: Path
     )
     assert process.stdout is not None
     lines, stopped = [], False
-    with process:
+    with process, limited(process):
         for line in process.stdout:
             lines.append(line)
             if not stopped and sum("cannot be configured" in line for line in lines) == 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,10 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
     reader = pipeline.node.create_subscription(Description, "description", print, RESULTS)
     pipeline.until(lambda: pipeline.node.count_subscribers("embedding"), "the gate to listen")
     # The embedder may learn of it later than this test does.
+    numbers = count(10)
     pipeline.until(
-        lambda: (show(2), pipeline.counted("embedder", "embeddings"))[1], "an embedding"
+        lambda: (show(next(numbers)), pipeline.counted("embedder", "embeddings"))[1],
+        "an embedding",
     )
     pipeline.until(lambda: pipeline.counted("gate", "embeddings"), "it at the gate")
     assert pipeline.call("request_shift", Trigger).success
@@ -70,7 +73,9 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
     pipeline.node.destroy_subscription(reader)
     pipeline.until(lambda: not pipeline.node.count_subscribers("embedding"), "the gate to rest")
     before = unheard(pipeline)
-    pipeline.until(lambda: (show(3), unheard(pipeline) > before)[1], "the embedder to rest")
+    pipeline.until(
+        lambda: (show(next(numbers)), unheard(pipeline) > before)[1], "the embedder to rest"
+    )
 
 
 def test_a_node_that_is_not_active_hears_nothing(pipeline: Any) -> None:
@@ -86,17 +91,17 @@ def test_a_node_that_is_not_active_hears_nothing(pipeline: Any) -> None:
 
 def test_only_what_is_heard_is_predicted(pipeline: Any, show: Callable[[int], None]) -> None:
     before = pipeline.counted("embedder", "embeddings")
-    labels = pipeline.collect(LabelScores, "labels")
-    pipeline.until(lambda: (show(4), labels)[1], "labels")
+    labels, numbers = pipeline.collect(LabelScores, "labels"), count(200)
+    pipeline.until(lambda: (show(next(numbers)), labels)[1], "labels")
     assert pipeline.counted("embedder", "embeddings") == before
 
 
 def test_the_window_of_a_late_reader_fills_within_its_length(
     pipeline: Any, show: Callable[[int], None]
 ) -> None:
-    embeddings = pipeline.collect(SemanticEmbedding, "embedding")
-    pipeline.until(lambda: (show(100), embeddings)[1], "an embedding")
-    for number in range(101, 108):
-        show(number)
-    pipeline.until(lambda: len(embeddings) == 8, "all embeddings")
-    assert [e.window_frames for e in embeddings] == [1, 2, 2, 3, 3, 4, 4, 4]
+    embeddings, numbers = pipeline.collect(SemanticEmbedding, "embedding"), count(400)
+    pipeline.until(lambda: (show(next(numbers)), embeddings)[1], "an embedding")
+    for _ in range(7):
+        show(next(numbers))
+    pipeline.until(lambda: len(embeddings) >= 8, "all embeddings")
+    assert [e.window_frames for e in embeddings][:8] == [1, 2, 2, 3, 3, 4, 4, 4]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_ros.cli import main
+from vljepa_ros.runtime.testing import random_checkpoint
 
 
 def test_model_info_counts_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,12 +20,26 @@ def test_model_info_counts_the_parts(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("model", ["vljepa-1.6b", "nobody/nothing"])
 def test_fetch_without_a_network_says_what_to_do(
-    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    model: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert main(["fetch", model]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "give a folder, or fetch" in line
+
+
+def test_an_export_is_compared_part_by_part(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    model = random_checkpoint(tmp_path / "model")
+    assert main(["export", str(model), "--precision", "fp32", "--check"]) == 0
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("x-encoder", "predictor", "y-encoder", "y-decoder"))
 
 
 def test_the_shipped_model_needs_nothing_fetched(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
-from vljepa_ros.model.checkpoint import read_config
+from vljepa_ros.model.checkpoint import read_config, save_checkpoint
 from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.minilm import MiniLM
@@ -233,8 +233,9 @@ def test_the_confidence_is_the_probability_of_the_tokens(
     assert probabilities.tolist() == pytest.approx([0.8 * 0.5, 0.6 * 0.9 * 0.7])
 
 
-def test_checkpoint_round_trip_keeps_the_predictions(folder: Path, model: VLJEPA) -> None:
-    again = load_checkpoint(folder)
+def test_checkpoint_round_trip_keeps_the_predictions(tmp_path: Path, model: VLJEPA) -> None:
+    save_checkpoint(model, tmp_path)
+    again = load_checkpoint(tmp_path)
     tokens = torch.randn(1, 4, 54, EfficientNet.token_dim)
     with torch.inference_mode():
         torch.testing.assert_close(model(tokens, ["what?"]), again(tokens, ["what?"]))

@@ -34,6 +34,7 @@ OUTPUTS = {
     "labels": LabelScores,
 }
 _NODES = ("embedder", "gate", "decoder", "vqa")
+_PATIENCE = 5.0  # s until a service is asked again
 _GATE_SETTINGS = (
     "threshold",
     "hysteresis",
@@ -50,8 +51,8 @@ class PipelineClient:
     Subscribes (all reliable, as raw CDR, which goes to the recording untouched):
         model_info (latched), embedding, shift, description, labels.
     Calls:
-        ask; gate/get_parameters once, to draw the score that the gate itself computes;
-        <node>/get_state once of each node, to learn early that one could not be configured.
+        ask; gate/get_parameters, to draw the score that the gate itself computes; <node>/get_state
+        of each node, to learn early that one could not be configured.
 
     With several queries the story follows that of the first embedding; all are recorded.
     """
@@ -83,19 +84,15 @@ class PipelineClient:
             node.create_subscription(kind, topic, callback, qos, raw=True)
         self._ask: Any = node.create_client(Ask, "ask")
         self._parameters: Any = node.create_client(GetParameters, "gate/get_parameters")
-        self._settings: Future[Any] | None = None
         self._state_clients: dict[str, Any] = {
             name: node.create_client(GetState, f"{name}/get_state") for name in _NODES
         }
-        self._states: dict[str, Future[Any]] = {}
+        self._calls: dict[str, tuple[float, Future[Any]]] = {}  # by service, with the time (s)
 
     def ready(self) -> bool:
         """Say whether all parts of the pipeline are up; call it until they are."""
-        if self._settings is None and self._parameters.service_is_ready():
-            request = GetParameters.Request(names=list(_GATE_SETTINGS))
-            self._settings = self._parameters.call_async(request)
-        if self._gate is None and self._settings is not None and self._settings.done():
-            reply: Any = self._settings.result()
+        request = GetParameters.Request(names=list(_GATE_SETTINGS))
+        if self._gate is None and (reply := self._answer(self._parameters, request)):
             values = map(parameter_value_to_python, reply.values)
             settings: dict[str, Any] = dict(zip(_GATE_SETTINGS, values, strict=True))
             self._gate = ChangeGate(GateConfig(**settings))
@@ -118,17 +115,30 @@ class PipelineClient:
 
         The pipeline answers only when it has tried to start them all.
         """
-        for name, client in self._state_clients.items():
-            if name not in self._states and client.service_is_ready():
-                self._states[name] = client.call_async(GetState.Request())
-        if len(self._states) < len(_NODES) or not all(f.done() for f in self._states.values()):
+        states = {
+            name: self._answer(client, GetState.Request())
+            for name, client in self._state_clients.items()
+        }
+        if None in states.values():
             return None
-        states: dict[str, Any] = {name: done.result() for name, done in self._states.items()}
         return [
             name
             for name, state in states.items()
             if state.current_state.id != State.PRIMARY_STATE_ACTIVE
         ]
+
+    def _answer(self, client: Any, request: Any) -> Any:
+        """Return a service's answer, or None until it has come.
+
+        It is asked again after a while: an answer is lost while the server has not found this
+        client yet.
+        """
+        asked, future = self._calls.get(client.srv_name, (float("-inf"), None))
+        if future is not None and future.done():
+            return future.result()
+        if client.service_is_ready() and time.monotonic() > asked + _PATIENCE:
+            self._calls[client.srv_name] = time.monotonic(), client.call_async(request)
+        return None
 
     def ask(self, question: Question) -> None:
         """Send a question; the answer goes into the story when it comes."""
