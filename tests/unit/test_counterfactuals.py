@@ -28,7 +28,7 @@ FACTS: dict[str, Any] = {
         }
     ],
     "events": [
-        {"type": "place", "object": 0, "start": 10, "end": 12, "direction": None, "onto": None}
+        {"type": "place", "object": 0, "start": 10, "end": 16, "direction": None, "onto": None}
     ],
 }
 THINGS = [*FACTS["objects"], {"id": 0, "name": "mug", "color": "red"}]

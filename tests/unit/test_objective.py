@@ -24,7 +24,7 @@ def test_it_equals_the_formula_when_all_answers_differ() -> None:
     similarity = predicted @ target.T / 0.07
     rows = -torch.log_softmax(similarity, 1).diagonal().mean()
     columns = -torch.log_softmax(similarity, 0).diagonal().mean()
-    loss = InfoNCE(0.07)(predicted, target, torch.arange(5))
+    loss = InfoNCE(0.07)(predicted, target, torch.arange(5)[:, None])
     torch.testing.assert_close(loss, (rows + columns) / 2)
 
 
@@ -34,11 +34,13 @@ def test_equal_answers_are_no_negatives() -> None:
     others = _unit(2)
     target = torch.cat([yes, yes, others])
     objective = InfoNCE()
-    meanings = torch.tensor([0, 0, 1, 2])
-    with_duplicate = objective(target, target, meanings)
-    assert with_duplicate < objective(target, target, torch.arange(4))
-    without = objective(target[1:], target[1:], meanings[1:])
-    assert with_duplicate <= without + 0.1
+    # Equal in what they mean, or in their words alone.
+    for pairs in ([[0, 4], [0, 5], [1, 6], [2, 7]], [[0, 4], [3, 4], [1, 6], [2, 7]]):
+        meanings = torch.tensor(pairs)
+        with_duplicate = objective(target, target, meanings)
+        assert with_duplicate < objective(target, target, torch.arange(4)[:, None])
+        without = objective(target[1:], target[1:], meanings[1:])
+        assert with_duplicate <= without + 0.1
 
 
 def test_hard_negatives_count_in_their_own_row_only() -> None:
@@ -53,7 +55,7 @@ def test_hard_negatives_count_in_their_own_row_only() -> None:
         [torch.log_softmax(row / 0.07, 0)[i] for i, row in enumerate(rows)]
     ).mean()
     backward = -torch.log_softmax(predicted @ target.T / 0.07, 0).diagonal().mean()
-    loss = InfoNCE(0.07)(predicted, target, torch.arange(3), negatives)
+    loss = InfoNCE(0.07)(predicted, target, torch.arange(3)[:, None], negatives)
     torch.testing.assert_close(loss, (forward + backward) / 2)
 
 
@@ -63,7 +65,7 @@ def test_descending_it_finds_the_targets() -> None:
     objective = InfoNCE()
     optimizer = torch.optim.Adam([raw], lr=0.05)
     for _ in range(200):
-        loss = objective(F.normalize(raw, dim=-1), target, torch.arange(6))
+        loss = objective(F.normalize(raw, dim=-1), target, torch.arange(6)[:, None])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -77,9 +79,9 @@ def test_a_perfect_prediction_costs_less_than_a_wrong_one(kind: str) -> None:
     target = _unit(64)
     objective = build_objective(kind, 0.07, True)
     torch.manual_seed(1)
-    right = objective(target, target, torch.arange(64))
+    right = objective(target, target, torch.arange(64)[:, None])
     torch.manual_seed(1)
-    assert right < objective(target.flip(0), target, torch.arange(64))
+    assert right < objective(target.flip(0), target, torch.arange(64)[:, None])
 
 
 @pytest.mark.parametrize("kind", ["vicreg", "sigreg"])
@@ -88,7 +90,7 @@ def test_collapse_costs_more_than_spread(kind: str) -> None:
     torch.manual_seed(0)
     spread, point = _unit(64), _unit(1).expand(64, -1)
     objective = build_objective(kind, 0.07, True)
-    numbers = torch.arange(64)
+    numbers = torch.arange(64)[:, None]
     assert objective(spread, spread, numbers) < objective(point, point, numbers)
     assert build_objective("l2", 0.07, True)(point, point, numbers) == 0
 
@@ -115,7 +117,7 @@ def _batch() -> tuple[torch.Tensor, ...]:
     torch.manual_seed(2)
     negatives = _unit(8 * 3).unflatten(0, (8, 3))
     negatives[2, 1] = 0
-    return torch.randn(8, 5), _unit(8), torch.tensor([0, 1, 2, 3, 4, 1, 6, 7]), negatives
+    return torch.randn(8, 5), _unit(8), torch.tensor([0, 1, 2, 3, 4, 1, 6, 7])[:, None], negatives
 
 
 def _gradient(kind: str, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:

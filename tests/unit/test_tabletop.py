@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.training.phrases import HELD_OUT
 from vljepa_ros.training.shards import ShardWriter, decode_jpeg, encode_jpeg, read_shards
 from vljepa_ros.training.tabletop import arm, generate
 from vljepa_ros.training.tabletop.clip import FPS, plan_clip
 from vljepa_ros.training.tabletop.episode import PERIOD, plan
 from vljepa_ros.training.tabletop.generation import episode_seed
 from vljepa_ros.training.tabletop.layout import draw_layout
-from vljepa_ros.training.tabletop.palette import HELD_OUT
 from vljepa_ros.training.tabletop.timeline import Track
 
 SEEDS = range(80)

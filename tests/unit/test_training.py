@@ -149,9 +149,9 @@ def test_batches_repeat_with_their_number(episodes: list[Episode]) -> None:
     assert first.texts == again.texts != other.texts
     assert first.frames.shape == (6, 4, 54, EfficientNet.token_dim)
     assert torch.equal(first.frames, again.frames)
-    same = first.meanings[:, None] == first.meanings[None]
-    names = [s.meaning for s in first.samples]
-    assert same.tolist() == [[a == b for b in names] for a in names]
+    for column, names in enumerate(([s.meaning for s in first.samples], first.texts)):
+        same = first.meanings[:, None, column] == first.meanings[None, :, column]
+        assert same.tolist() == [[a == b for b in names] for a in names]
     assert first.negatives == again.negatives
     for sample, negatives in zip(first.samples, first.negatives, strict=True):
         assert negatives

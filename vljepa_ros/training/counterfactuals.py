@@ -46,13 +46,14 @@ def hard_negatives(
     rng = Random(seed)
     if sample.choices:
         wrong = [choice for choice in sample.choices if choice != sample.answers[0]]
-        return rng.choices(wrong, k=count)
+        return rng.sample(wrong, min(count, len(wrong)))
     found: list[str] = []
     for _ in range(_TRIES * count):
         altered = _alter(facts, window, sample.kind, rng, things)
         other = make_sample(altered, *window, sample.kind, Random(seed))
         if other and other.query == sample.query and other.meaning != sample.meaning:
-            found.append(rng.choice(other.answers))
+            wrong = [text for text in other.answers if text not in (*sample.answers, *found)]
+            found += rng.sample(wrong, min(1, len(wrong)))
             if len(found) == count:
                 break
     return found

@@ -37,6 +37,8 @@ KIND_WEIGHTS: Mapping[str, float] = {
 }
 
 HARD_NEGATIVES = 4  # for each sample
+# Events that leave all things where they are, as they are.
+_HARMLESS = ("approach", "grasp", "lift")
 _CLASS_SHARE = 0.35  # of the composites' windows; see class_windows.py
 
 
@@ -49,7 +51,8 @@ class Batch:
         samples: B samples.
         texts: B answers, drawn from the wordings of the sample.
         others: as `texts`, drawn once more.
-        meanings: (B,) int64, equal where two answers mean the same.
+        meanings: (B, 2) int64, of the answer and of its text: two answers are no negatives of each
+            other where one of these is equal. "It is open" may be said of a drawer and of a box.
         negatives: up to HARD_NEGATIVES wrong answers to each query, the nearest to the right one.
     """
 
@@ -72,11 +75,13 @@ class Sampler:
         episodes: where to draw from.
         window: frames and their distance.
         weights: how often each kind of question is drawn, by name.
-        seed: of the random draws.
+        seed: of the random draws; samplers of different seeds draw different batches.
         conditioned: whether the query is told; if not, it is empty, as in the paper's caption
             pretraining (section 3.2).
         classes: which some windows are made to show; None for none.
         negatives: wrong answers drawn for each sample.
+        unnamed: things that no text may name, such as "red bottle": those that are held out must
+            not be known as things that are never there.
     """
 
     def __init__(
@@ -84,10 +89,11 @@ class Sampler:
         episodes: Sequence[Episode],
         window: WindowConfig,
         weights: Mapping[str, float],
-        seed: int,
+        seed: int | str,
         conditioned: bool = True,
         classes: ClassWindows | None = None,
         negatives: int = HARD_NEGATIVES,
+        unnamed: Sequence[str] = (),
     ) -> None:
         if not episodes:
             raise InputError("there are no episodes; run `vljepa data` first")
@@ -99,6 +105,7 @@ class Sampler:
         self.conditioned = conditioned
         self.classes = classes
         self.negatives = negatives
+        self.unnamed = unnamed
         self.things: dict[str, list[Facts]] = defaultdict(list)
         for facts in (episode.facts for episode in episodes):
             self.things[facts["source"]] += facts["objects"]
@@ -116,7 +123,9 @@ class Sampler:
             kind = self.random.choices(self.kinds, self.weights)[0]
             seed = self.random.getrandbits(32)
             sample = make_sample(episode.facts, frames[0], last, kind, Random(seed))
-            if sample is not None and not _borderline(episode, last, kind):
+            if sample is None or _borderline(episode, last, kind):
+                continue
+            if not self._names_unnamed(sample.query):
                 return sample, episode, frames, seed
 
     def batch(self, number: int, size: int, part: int = 0, parts: int = 1) -> Batch:
@@ -143,14 +152,19 @@ class Sampler:
             texts.append(random.choice(sample.answers))
             others.append(random.choice(sample.answers))
             negatives.append(wrong)
-        meanings = torch.tensor([_number(sample.meaning) for sample in samples])
+        pairs = zip(samples, texts, strict=True)
+        meanings = torch.tensor([[_number(s.meaning), _number(text)] for s, text in pairs])
         return Batch(frames, samples, texts, others, meanings, negatives)
 
     def _negatives(
         self, sample: Sample, episode: Episode, frames: list[int], seed: int
     ) -> list[str]:
         window, things = (frames[0], frames[-1]), self.things[episode.facts["source"]]
-        return hard_negatives(episode.facts, window, sample, seed, things, self.negatives)
+        wrong = hard_negatives(episode.facts, window, sample, seed, things, self.negatives)
+        return [text for text in wrong if not self._names_unnamed(text)]
+
+    def _names_unnamed(self, text: str) -> bool:
+        return any(name in text for name in self.unnamed)
 
 
 def _is_replaced(episode: Episode, random: Random) -> bool:
@@ -170,7 +184,12 @@ def window_frames(episode: Episode, last: int, window: WindowConfig) -> list[int
 
 
 def _borderline(episode: Episode, last: int, kind: str) -> bool:
-    """True on the first frame of a longer event, when nobody could name it yet."""
-    if kind not in ("caption", "event"):
-        return False
-    return any(e["start"] == last < e["end"] for e in episode.facts["events"])
+    """True where nobody could tell the answer from the frames.
+
+    That is on the first frame of a longer event, which cannot be named yet, and for a state as
+    long as an event changes it: the facts know the state before and the one after.
+    """
+    under_way = [e for e in episode.facts["events"] if e["start"] <= last < e["end"]]
+    if kind in ("caption", "event"):
+        return any(e["start"] == last for e in under_way)
+    return any(kind == "holding" or e["type"] not in _HARMLESS for e in under_way)

@@ -162,9 +162,7 @@ def _where(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
 
 def _exists(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
     names = [name_of(facts, v["id"]) for v in state_at(facts, last)["visible"]]
-    if not names:
-        return None
-    truth = rng.random() < 0.5
+    truth = rng.random() < 0.5 and bool(names)
     name = rng.choice(names) if truth else _absent(facts, names, rng)
     if name is None:
         return None
@@ -241,6 +239,9 @@ def _holding(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
     query = rng.choice(("What is the robot holding?", "What does the gripper hold?"))
     if state["arm"] != "holding":
         return Sample("holding", query, ("nothing", "it holds nothing"), "holding nothing")
+    done = [e for e in facts["events"] if e["object"] == state["target"] and e["end"] <= last]
+    if done and done[-1]["type"] in ("place", "stack"):
+        return None  # the fingers open at some time after, which the facts do not tell
     name = name_of(facts, state["target"])
     return Sample("holding", query, (f"the {name}", f"it holds the {name}"), f"thing {name}")
 

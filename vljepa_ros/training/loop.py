@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.objective import build_objective
 from vljepa_ros.training.optimise import run_stage
+from vljepa_ros.training.phrases import HELD_OUT
 from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
@@ -46,15 +48,22 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     model = VLJEPA(config.model)
     model.load_pretrained()
     episodes = _episodes(model, config, data)
-    sampler = Sampler(episodes, model.window, KIND_WEIGHTS, config.seed, classes=_classes(model))
-    model.learn_words(training_words(sampler))
+    classes, unnamed = _classes(model), [" ".join(pair) for pair in HELD_OUT]
+
+    def sampler(stage: str, weights: Mapping[str, float], conditioned: bool = True) -> Sampler:
+        seed, shown = f"{config.seed}/{stage}", classes if conditioned else None
+        return Sampler(episodes, model.window, weights, seed, conditioned, shown, unnamed=unnamed)
+
+    model.learn_words(training_words(sampler("words", KIND_WEIGHTS)))
     if config.pretraining is not None:
-        captions = Sampler(episodes, model.window, {"caption": 1.0}, config.seed, False)
+        captions = sampler("pretraining", {"caption": 1.0}, False)
         model = _align(model, "pretraining", config.pretraining, captions, config, run)
-    model = _align(model, "finetuning", config.finetuning, sampler, config, run)
+    asked = sampler("finetuning", KIND_WEIGHTS)
+    model = _align(model, "finetuning", config.finetuning, asked, config, run)
     step = DecodingStep(model, config.decoder_noise)
     groups = [{"params": _trained(model.y_decoder), "lr": config.decoder.learning_rate}]
-    model = _run("decoder", step, groups, sampler, config.decoder, config, run)
+    told = sampler("decoder", KIND_WEIGHTS)
+    model = _run("decoder", step, groups, told, config.decoder, config, run)
     if PartialState().is_main_process:
         save_checkpoint(model, run / "model")
     PartialState().destroy_process_group()

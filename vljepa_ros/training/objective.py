@@ -35,7 +35,7 @@ class Objective(nn.Module):
         Args:
             predicted: (B, D) L2-normalised.
             target: (B, D) L2-normalised; row i belongs to row i of `predicted`.
-            meanings: (B,) int64, equal where two answers mean the same.
+            meanings: (B, M) int64; two answers mean the same where one of the M is equal.
             negatives: (B, K, D) more wrong answers, each for its own row only; L2-normalised, or
                 zero where there is none.
 
@@ -86,7 +86,7 @@ class InfoNCE(Objective):
         """See `Objective`."""
         scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
         logits = predicted @ target.T * scale
-        same = meanings[:, None] == meanings[None, :]
+        same = (meanings[:, None] == meanings[None, :]).any(-1)
         same.fill_diagonal_(False)
         logits = logits.masked_fill(same, float("-inf"))
         positive = torch.arange(len(logits), device=logits.device)

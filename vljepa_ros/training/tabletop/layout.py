@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_ros.training.phrases import HELD_OUT
 from vljepa_ros.training.tabletop.camera import Camera
-from vljepa_ros.training.tabletop.palette import COLORS, HELD_OUT, SHAPES, jittered
+from vljepa_ros.training.tabletop.palette import COLORS, SHAPES, jittered
 
 Array = NDArray[np.float64]
 Rgb = tuple[float, float, float]

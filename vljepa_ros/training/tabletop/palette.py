@@ -18,18 +18,6 @@ COLORS: dict[str, tuple[float, float, float]] = {
     "black": (0.07, 0.07, 0.08),
 }
 
-# Pairs that no training episode shows: what the model says of them was composed, not recalled.
-HELD_OUT: tuple[tuple[str, str], ...] = (
-    ("red", "bottle"),
-    ("blue", "plate"),
-    ("green", "mug"),
-    ("yellow", "book"),
-    ("purple", "ball"),
-    ("orange", "cube"),
-    ("pink", "can"),
-    ("white", "mug"),
-)
-
 
 @dataclass(frozen=True)
 class Shape:
