@@ -9,6 +9,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+NODES = ("embedder", "gate", "decoder", "vqa")
 # An argument that is not given leaves the parameter as params_file has it.
 ARGUMENTS = {
     "image_topic": ("image", "camera topic (without /compressed)"),
@@ -19,6 +20,7 @@ ARGUMENTS = {
     "device": ("", "cpu, cuda:0 or tensorrt:0; default: as in params_file"),
     "build_only": ("", "true makes what later starts need and ends; default: as in params_file"),
     "composed": ("true", "all nodes in one process with one copy of the weights"),
+    "nodes": ("", "some of embedder,gate,decoder,vqa, each a process; default: all"),
     "use_sim_time": ("", "true takes the time from /clock; default: as in params_file"),
     "log_level": ("info", "debug, info, warn or error"),
 }
@@ -46,19 +48,22 @@ def _nodes(context: LaunchContext) -> list[Node]:
     given = {
         name: LaunchConfiguration(name).perform(context) for name in (*ARGUMENTS, "params_file")
     }
-    together = _truth("composed", given["composed"])
-    executables = ["pipeline"] if together else ["embedder", "gate", "decoder", "vqa"]
+    chosen = [name.strip() for name in given["nodes"].split(",") if name.strip()]
+    if unknown := set(chosen) - set(NODES):
+        raise ValueError(f"nodes must be some of {', '.join(NODES)}, not {', '.join(unknown)}")
+    together = _truth("composed", given["composed"]) and not chosen
+    executables = ["pipeline"] if together else chosen or list(NODES)
     overrides: dict[str, str | bool | list[str]] = {
         name: given[name] for name in ("model", "image_transport", "device") if given[name]
     }
     if given["cameras"]:
         if not together:
-            raise ValueError("several cameras need composed:=true, which shares the weights")
+            raise ValueError("several cameras need composed:=true and all nodes, in one process")
         overrides["cameras"] = [camera.strip() for camera in given["cameras"].split(",")]
     for name in ("use_sim_time", "build_only"):
         if given[name]:
             overrides[name] = _truth(name, given[name])
-    if overrides.get("build_only") and not together:
+    if overrides.get("build_only") and "gate" in executables:
         executables.remove("gate")  # has nothing to build, and would not end
     return [
         Node(

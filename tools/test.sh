@@ -20,6 +20,7 @@ _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 .venv/bin/python -m pytest -p tests.no_ros -q -
 set +u
 . tools/env.sh
 export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$(($$ % 100 + 1))
+if [ "${ROS_DISTRO:-}" = humble ]; then export ROS_LOCALHOST_ONLY=1; fi
 for file in tests/ros/test_*.py; do
     python -m pytest -q --durations=5 -rs "$file" || failed+=("$file")
 done

@@ -20,6 +20,7 @@ import pytest
 import rclpy
 from ament_index_python.packages import get_package_prefix
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.context import Context
@@ -35,7 +36,16 @@ from vljepa_ros.runtime.testing import random_checkpoint
 # Above 100 its ports may be taken by any socket of the machine.
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
+PATIENCE = 5.0  # s until a service is asked again
 LIMIT = 60.0  # s for anything that a node does, loading its weights on a slow machine included
+# States that lifecycle transitions lead to.
+_AFTER = {
+    "configure": "inactive",
+    "activate": "active",
+    "deactivate": "inactive",
+    "cleanup": "unconfigured",
+    "shutdown": "finalized",
+}
 
 
 class Process:
@@ -145,15 +155,18 @@ class Bench:
         self.until(publisher.get_subscription_count, f"a subscription to {topic}")
         publisher.publish(message)
 
-    def call(self, service: str, kind: Any, patience: float = 5.0, **fields: Any) -> Any:
+    def _client(self, service: str, kind: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        return self._clients[service]
+
+    def call(self, service: str, kind: Any, patience: float = PATIENCE, **fields: Any) -> Any:
         """Call a service and return its response.
 
         It is asked again after each `patience` (s): an answer is lost while a server has not found
         the client yet, and a question while a server that has ended is not forgotten yet.
         """
-        if service not in self._clients:
-            self._clients[service] = self.node.create_client(kind, service)
-        client, calls = self._clients[service], []
+        client, calls = self._client(service, kind), []
 
         def answer() -> Any:
             due = not calls or time.monotonic() > calls[-1][0] + patience
@@ -169,10 +182,19 @@ class Bench:
 
     def change(self, name: str, transition: str) -> bool:
         """Ask once for a lifecycle transition, which may last; False when it failed."""
-        request = ChangeState.Request()
-        request.transition.label = transition
-        service, wanted = f"{name}/change_state", request.transition
-        return bool(self.call(service, ChangeState, LIMIT, transition=wanted).success)
+        wanted, called = Transition(label=transition), time.monotonic()
+        client = self._client(f"{name}/change_state", ChangeState)
+        self.until(client.service_is_ready, f"{name} to be there")
+        future = client.call_async(ChangeState.Request(transition=wanted))
+
+        def outcome() -> str:
+            if future.done():
+                return "done" if future.result().success else "failed"
+            # Asked twice, it would fail where only the answer was lost; see `call`.
+            late = time.monotonic() > called + PATIENCE
+            return "done" if late and self.state(name) == _AFTER[transition] else ""
+
+        return bool(self.until(outcome, f"{name} to {transition}") == "done")
 
     def wait_active(self, name: str) -> None:
         """Wait until a node is active."""

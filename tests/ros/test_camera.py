@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sensor_msgs.msg import CompressedImage
+from vljepa_ros.srv import Ask
 
 from vljepa_ros.nodes import transport
 
@@ -65,6 +66,17 @@ def test_without_a_camera_the_diagnostics_say_so(vqa: Any) -> None:
     vqa.until(
         lambda: "no publisher on" in vqa.diagnostics("vqa").get("message", ""), "the warning"
     )
+    vqa.until(lambda: "start the camera, or remap" in vqa.processes[0].log(), "the remedy")
+
+
+def test_an_answer_about_an_old_image_says_so(vqa: Any) -> None:
+    answer = vqa.until(
+        lambda: (
+            (got := vqa.call("ask", Ask, question="What?", candidates=["a", "b"])).message and got
+        ),
+        "the silence to be noticed",
+    )
+    assert answer.success and "no image has come for" in answer.message
 
 
 def test_a_silent_camera_is_reported_with_causes_and_remedies(vqa: Any) -> None:

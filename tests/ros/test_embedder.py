@@ -145,6 +145,8 @@ def test_diagnostics_tell_what_runs_and_how_fast(
     values = embedder.diagnostics("embedder")
     assert {"backend", "device", "precision", "frames received", "frames processed"} <= set(values)
     assert {"inference p50 (ms)", "age of processed frame p95 (ms)"} <= set(values)
+    assert {"frames received (Hz)", "frames processed (Hz)"} <= set(values)
+    assert values["state"] == "active"
 
 
 def test_queries_and_labels_change_while_it_runs(
@@ -211,6 +213,9 @@ def test_it_works_only_while_active(
     for transition, state in [("deactivate", "inactive"), ("cleanup", "unconfigured")]:
         assert embedder.change("embedder", transition)
         assert embedder.state("embedder") == state
+        embedder.until(
+            lambda state=state: embedder.diagnostics("embedder")["state"] == state, "it there too"
+        )
         embedder.until(
             lambda: embedder.node.count_subscribers("image") == 0, "the subscription to go"
         )

@@ -76,6 +76,9 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
     pipeline.until(
         lambda: (show(next(numbers)), unheard(pipeline) > before)[1], "the embedder to rest"
     )
+    # What the gate heard before is old.
+    answer = pipeline.call("request_shift", Trigger)
+    assert not answer.success and "nobody hears shift" in answer.message
 
 
 def test_a_node_that_is_not_active_hears_nothing(pipeline: Any) -> None:

@@ -42,8 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo and return the exit code: 0, 1 when it failed, 130 after Ctrl-C."""
     options = _parse(arguments)
     console = Console()
-    # A demo concerns this machine only, unless the user has said otherwise.
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    # A demo concerns this machine only, unless the user has said otherwise. Humble knows the older
+    # variable only, which later ones would complain of.
+    if os.environ.get("ROS_DISTRO") == "humble":
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    else:
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return Demo(options, console).run()

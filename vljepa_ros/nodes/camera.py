@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from vljepa_ros.nodes.conversions import to_nanoseconds
 from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import choice, declare, declare_texts, texts
 from vljepa_ros.nodes.qos import newest_only
-from vljepa_ros.nodes.serialized import read_image
+from vljepa_ros.nodes.serialized import prepare, read_image
 from vljepa_ros.nodes.transport import remedy
 
 _CHECK_PERIOD = 0.5  # s
@@ -76,11 +77,13 @@ class Camera:
 
     Raises:
         InputError: a parameter has a value that is not among those allowed.
+        ImportError: what reads images is not installed.
     """
 
     def __init__(
         self, node: ManagedNode, receive: Callable[[Any], None], topic: str = "image"
     ) -> None:
+        prepare()
         compressed = choice(node, "image_transport", _TRANSPORTS) == "compressed"
         self._forced = _RELIABILITY[choice(node, "image_reliability", tuple(_RELIABILITY))]
         self._timeout = node.get_parameter("silence_timeout").value
@@ -95,15 +98,23 @@ class Camera:
 
     def open(self) -> None:
         """Begin to receive."""
-        self._received = False
+        self._received = self._has_publisher = False
+        self._received_at = time.monotonic()
         self._stamp: int | None = None  # of the newest image, ns
-        self._silent = self._reported = 0.0  # s
+        # s without an image since there has been a publisher or none, and when it was last told
+        self._silent = self._reported = 0.0
         self._reliability = self._best_reliability()
         self._subscription = self._subscribe()
         # Steady: a camera may fall silent while simulated time stands still.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self._node.create_timer(_CHECK_PERIOD, self._check, clock=clock)
         self._is_open = True
+
+    @property
+    def silence(self) -> float:
+        """For how long no image has come, in s; 0 below the parameter silence_timeout."""
+        silence = time.monotonic() - self._received_at
+        return silence if silence >= self._timeout else 0.0
 
     def close(self) -> None:
         """End it; harmless when it is not open."""
@@ -127,7 +138,7 @@ class Camera:
 
     def _on_image(self, data: bytes) -> None:
         if self._is_open:
-            self._received = True
+            self._received, self._received_at = True, time.monotonic()
             with self._node.surviving("image"):
                 message = read_image(data, self._type_name)
                 self._check_stamp(to_nanoseconds(message.header.stamp))
@@ -157,15 +168,14 @@ class Camera:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if publishers:
             self._follow()
-        if self._received or not publishers:
-            self._received, self._silent, self._reported = False, 0.0, 0.0
-            self._node.diagnostics.warn(
-                "" if publishers else f"no publisher on {self.topic}", self.topic
-            )
-            return
         self._silent += _CHECK_PERIOD
+        if self._received or bool(publishers) != self._has_publisher:
+            self._received, self._silent, self._reported = False, 0.0, 0.0
+            self._has_publisher = bool(publishers)
+        message = "" if publishers else f"no publisher on {self.topic}"
         if self._silent >= self._timeout:
-            self._report(publishers)
+            message = self._report(publishers)
+        self._node.diagnostics.warn(message, self.topic)
 
     def _follow(self) -> None:
         """Subscribe again when the reliability that is best has changed."""
@@ -176,17 +186,21 @@ class Camera:
         self._node.dispose(self._node.destroy_subscription, self._subscription)
         self._subscription = self._subscribe()
 
-    def _report(self, publishers: list[Any]) -> None:
-        message = (
-            f"{self.topic} has a publisher, but no image has come for {self._silent:.0f} s: "
-            f"{self._cause(publishers)}"
-        )
-        self._node.diagnostics.warn(message, self.topic)
-        if not self._reported or self._silent - self._reported >= _REPORT_PERIOD:
+    def _report(self, publishers: list[Any]) -> str:
+        """What is told of the silence; into the log again and again while there is a publisher."""
+        begin = f"no publisher on {self.topic}"
+        if publishers:
+            begin = f"{self.topic} has a publisher, but no image has come"
+        message = f"{begin} for {self._silent:.0f} s: {self._cause(publishers)}"
+        again = bool(publishers) and self._silent - self._reported >= _REPORT_PERIOD
+        if again or not self._reported:
             self._reported = self._silent
             self._node.get_logger().warning(message)
+        return message
 
     def _cause(self, publishers: list[Any]) -> str:
+        if not publishers:
+            return "start the camera, or remap image to its topic (image_topic of the launch file)"
         types = sorted({p.topic_type for p in publishers})
         if self._type_name not in types:
             return (

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
-from vljepa_ros.nodes.conversions import to_description, to_vector
+from vljepa_ros.nodes.conversions import to_description, to_nanoseconds, to_vector
 from vljepa_ros.nodes.lazy import LazySubscription
 from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
@@ -55,6 +55,7 @@ class Decoder(ModelNode):
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:
+        self.statistics.count("shifts received")
         self._thread.submit(self._decode, message)
 
     def _decode(self, message: SemanticShift) -> None:
@@ -78,6 +79,8 @@ class Decoder(ModelNode):
         least = self.get_parameter("min_confidence").value
         self._publisher.publish(to_description(message, told.if_sure(least)))
         self.statistics.count("descriptions")
+        age = self.get_clock().now().nanoseconds - to_nanoseconds(message.header.stamp)
+        self.statistics.time("age of described shift", age / 1e9)
 
 
 def main(args: list[str] | None = None) -> None:

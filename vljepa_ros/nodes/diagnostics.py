@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 
@@ -54,9 +55,11 @@ class Diagnostics:
 
     Args:
         node: for the topic /diagnostics, which REP-107 fixes.
-        statistics: what is published.
+        statistics: what is published; of counters of frames, the rate as well.
         details: more values, asked for each time.
     """
+
+    state = "unconfigured"  # of the node's lifecycle
 
     def __init__(
         self, node: Node, statistics: Statistics, details: Callable[[], Mapping[str, str]]
@@ -64,6 +67,8 @@ class Diagnostics:
         self._node = node
         self._statistics = statistics
         self._details = details
+        self._counts: dict[str, int] = {}
+        self._counted_at = time.monotonic()
         self._warnings: dict[str, str] = {}
         self._failure = ""
         self._bad_inputs = 0
@@ -86,14 +91,27 @@ class Diagnostics:
         warnings = "; ".join(filter(None, self._warnings.values()))
         message = warnings or (f"{new} bad inputs in the last second" if new else "")
         level = DiagnosticStatus.WARN if message else DiagnosticStatus.OK
+        healthy = "OK" if self.state == "active" else f"OK, {self.state}"
         status = DiagnosticStatus(
             level=DiagnosticStatus.ERROR if self._failure else level,
             name=self._node.get_fully_qualified_name().lstrip("/"),
-            message=self._failure or message or "OK",
+            message=self._failure or message or healthy,
             hardware_id="",
         )
-        values = {**self._details(), **self._statistics.values()}
+        values = {"state": self.state, **self._details()}
+        values |= {**self._statistics.values(), **self._rates()}
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+    def _rates(self) -> dict[str, str]:
+        """How many frames were counted each second since the last time."""
+        now, counts = time.monotonic(), self._statistics.counts()
+        seconds, before = now - self._counted_at, self._counts
+        self._counted_at, self._counts = now, counts
+        return {
+            f"{name} (Hz)": f"{(count - before.get(name, 0)) / seconds:.1f}"
+            for name, count in counts.items()
+            if name.startswith("frames ") and seconds > 0
+        }

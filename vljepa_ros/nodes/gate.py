@@ -88,13 +88,23 @@ class Gate(ManagedNode):
         self._change({p.name: p for p in self.get_parameters(list(_SETTINGS))})()
         self._publisher = self.create_lifecycle_publisher(SemanticShift, "shift", RESULTS)
         self._embeddings = LazySubscription(
-            self, SemanticEmbedding, "embedding", self._receive, RESULTS, self._publisher
+            self,
+            SemanticEmbedding,
+            "embedding",
+            self._receive,
+            RESULTS,
+            self._publisher,
+            self._reset,
         )
 
     def activate(self) -> None:
-        self._streams.clear()
+        self._reset()
         assert self._embeddings is not None
         self._embeddings.check()
+
+    def _reset(self) -> None:
+        for stream in self._streams.values():
+            stream.gate.reset()
 
     def cleanup(self) -> None:
         if self._embeddings is not None:
@@ -138,13 +148,18 @@ class Gate(ManagedNode):
     def _request(
         self, request: TriggerService.Request, response: TriggerService.Response
     ) -> TriggerService.Response:
-        for stream in self._streams.values() if self.active else ():
-            shift = stream.gate.request()
-            if shift is not None:
-                self._publish(shift, stream.newest)
-                response.success = True
-        if not response.success:
-            response.message = "no embedding has come yet" if self.active else "not active"
+        if not self.active or self._embeddings is None:
+            response.message = "not active"
+        elif not self._embeddings.hears:
+            response.message = "nobody hears shift; subscribe to it or to description first"
+        else:
+            for stream in self._streams.values():
+                shift = stream.gate.request()
+                if shift is not None:
+                    self._publish(shift, stream.newest)
+                    response.success = True
+            if not response.success:
+                response.message = "no embedding has come yet"
         return response
 
     def _change(self, wanted: dict[str, Parameter]) -> Callable[[], None]:

@@ -26,6 +26,7 @@ class LazySubscription:
         receive: is called with each message.
         qos: of the subscription.
         output: publishes what is made of the messages.
+        begin: is called before it subscribes: what was heard before a rest is old.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class LazySubscription:
         receive: Callable[[Any], None],
         qos: QoSProfile,
         output: Publisher,
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._node = node
+        self._begin = begin
         self._arguments = (kind, topic, receive, qos)
         self._output = output
         self._subscription: Any = None
@@ -46,6 +49,11 @@ class LazySubscription:
         # rclpy tells of new subscribers only since Iron. Steady: simulated time may stand still.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(_CHECK_PERIOD, self.check, clock=clock)
+
+    @property
+    def hears(self) -> bool:
+        """Whether it is subscribed."""
+        return self._subscription is not None
 
     def close(self) -> None:
         """End it."""
@@ -58,6 +66,7 @@ class LazySubscription:
         works = self._is_open and self._node.active
         wanted = works and self._output.get_subscription_count() > 0
         if wanted and self._subscription is None:
+            self._begin()
             self._subscription = self._node.create_subscription(*self._arguments)
         elif not wanted and self._subscription is not None:
             self._node.dispose(self._node.destroy_subscription, self._subscription)

@@ -128,6 +128,7 @@ class ManagedNode(LifecycleNode):
             self.cleanup()
             return TransitionCallbackReturn.FAILURE
         self.diagnostics.fail("")
+        self.diagnostics.state = "inactive"
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -135,17 +136,20 @@ class ManagedNode(LifecycleNode):
         done = super().on_activate(state)
         self.active = True
         self.activate()
+        self.diagnostics.state = "active"
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle transition."""
         self.active = False
         self.deactivate()
+        self.diagnostics.state = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle transition."""
         self.cleanup()
+        self.diagnostics.state = "unconfigured"
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -153,6 +157,7 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self.deactivate()
         self.cleanup()
+        self.diagnostics.state = "finalized"
         return super().on_shutdown(state)
 
     def destroy_node(self) -> None:

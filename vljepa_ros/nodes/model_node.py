@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import rclpy
@@ -84,7 +85,15 @@ class ModelNode(ManagedNode):
             allow_fallback=values["runtime.allow_fallback"],
             allow_drift=values["runtime.allow_drift"],
         )
-        return shared_engine(values["model"], config)
+        log, started = self.get_logger(), time.monotonic()
+        log.info(f"loading {values['model']} for {config.device}; the first time takes longer")
+        engine = shared_engine(values["model"], config)
+        info, seconds = engine.info, time.monotonic() - started
+        log.info(
+            f"{info.model_id} runs in {info.precision} with {info.backend} on {info.device}, "
+            f"loaded in {seconds:.1f} s"
+        )
+        return engine
 
     def cleanup(self) -> None:
         if self.engine is not None and self._announces:

@@ -31,6 +31,15 @@ def _types() -> Any:
     return store
 
 
+def prepare() -> None:
+    """Import what `read_image` needs.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    _types()
+
+
 def read_image(data: bytes, type_name: str) -> Any:
     """Read a CDR message.
 

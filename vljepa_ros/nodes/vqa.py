@@ -115,6 +115,8 @@ class Vqa(ModelNode):
         response.header = to_header(window[-1][1].header)
         response.window_start = to_time(window[0][0])
         response.model_id = engine.info.model_id
+        if self._camera is not None and (silence := self._camera.silence):
+            response.message = f"no image has come for {silence:.0f} s; this is about the last one"
 
     def _encode(self, engine: Engine) -> tuple[list[tuple[int, Any]], dict[int, Any]]:
         """The newest image's window, oldest first, and the tokens of its frames, by stamp in ns.
