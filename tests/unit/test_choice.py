@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,30 @@ def test_where_the_fastest_drifts_the_next_is_taken(
     assert "onnx in int8 drifts from torch" in info.fallback
     # Drift is allowed only where nothing passes.
     assert load_backend(small, replace(FASTEST, allow_drift=True)).info.precision == "fp32"
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_drifts_is_gone_before_the_next_is_loaded(
+    small: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    load, held = choice._load, []
+
+    def watched(*how: Any) -> Any:
+        assert not any(reference() for reference in held)
+        made = load(*how)
+        held.append(weakref.ref(made[0]))
+        return made
+
+    monkeypatch.setattr(choice, "_load", watched)
+    monkeypatch.setitem(parity._LEAST, "int8", 1.1)
+    backend = load_backend(small, replace(FASTEST, backend="onnx", allow_drift=allowed))
+    assert backend.info.precision == "fp32" and [reference() for reference in held][1] is backend
+    monkeypatch.setattr(parity, "_LEAST_ELSE", 1.1)
+    if allowed:
+        held.clear()
+        del backend
+        info = load_backend(small, replace(FASTEST, backend="onnx", allow_drift=True)).info
+        assert info.precision == "int8" and "drifts" in info.fallback
 
 
 def test_on_a_gpu_that_is_not_there_nothing_is_exported_for_it(

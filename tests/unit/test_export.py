@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -259,3 +261,17 @@ def test_tensorrt_keeps_its_engines(
     assert len(placement.providers(None)) == 2
     cuda = place(Path("m"), replace(wanted, device="cuda:0"))
     assert cuda.device == "cuda:0" and len(cuda.providers(profiles["predictor"])) == 2
+
+
+def test_a_backend_that_is_dropped_gives_its_memory_back_at_once(small: Path) -> None:
+    backend = OnnxBackend(prepare(small, "fp32"), ONNX)
+    tokens = backend.encode_frames(_frames(backend, backend.info.window_frames))
+    backend.predict(tokens, TEXTS)
+    left = [weakref.ref(session) for session, _ in backend._sessions.values()]
+    left.append(weakref.ref(backend))
+    gc.disable()  # what only it finds may lie in memory for minutes
+    try:
+        del backend
+        assert [reference() for reference in left] == [None] * 3
+    finally:
+        gc.enable()

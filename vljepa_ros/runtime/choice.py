@@ -40,11 +40,10 @@ def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
         EngineError: it cannot be run as asked, or drifts from torch in fp32.
     """
     reasons: dict[str, None] = {}
-    drifted: Backend | None = None
+    drifted: EngineConfig | None = None
     for how in _choices(config):
         try:
-            backend, reference = _load(checkpoint, how)
-            lowest = drift(backend, reference) if reference else {}
+            backend, fault = _compared(checkpoint, how)
         except CheckpointError:
             raise
         except EngineError as error:
@@ -54,15 +53,16 @@ def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
             _log.debug("%s", how, exc_info=True)
             reasons[f"{how.backend} cannot run it on {how.device} ({error!r})"] = None
             continue
-        if not (fault := too_far(backend.info, lowest)):
+        if not fault:
             break
         reasons[fault] = None
         if config.allow_drift and drifted is None:
-            drifted = backend
+            drifted = how
+        del backend  # or it would lie in memory beside the next one
     else:
         if drifted is None:
             raise EngineError("; ".join(reasons))
-        backend = drifted
+        backend, _ = _load(checkpoint, drifted)
     if reasons:
         backend.info = replace(backend.info, fallback="; ".join(reasons))
     return backend
@@ -81,6 +81,12 @@ def _choices(config: EngineConfig) -> list[EngineConfig]:
             else (config.precision,)
         )
     ]
+
+
+def _compared(checkpoint: Path, config: EngineConfig) -> tuple[Backend, str]:
+    """A backend, and which of its parts have drifted too far; empty if none has."""
+    backend, reference = _load(checkpoint, config)
+    return backend, too_far(backend.info, drift(backend, reference)) if reference else ""
 
 
 def _load(

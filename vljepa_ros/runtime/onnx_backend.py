@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -43,8 +43,7 @@ class OnnxBackend:
         self._loading = threading.Lock()
         self._table = cache(lambda name: np.load(folder / f"{name}.npy", mmap_mode="r"))
         self._tokenizer = cache(lambda file: TextTokenizer(folder / file))
-        # Standing queries are the same for every frame.
-        self._ask = lru_cache(_ASKED)(self._embed_queries)
+        self._ask = _asker(self._description["query"], self._tokenizer, self._table)
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         """See `Backend`."""
@@ -61,7 +60,9 @@ class OnnxBackend:
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
-        return self._run("y_encoder", *self._tokenize("text", texts))[0]
+        about = self._description["text"]
+        ids, mask = self._tokenizer(about["tokenizer"])(texts, about["max_tokens"])
+        return self._run("y_encoder", ids, mask)[0]
 
     def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
         """See `Backend`. Greedy, as `CausalDecoder.generate`."""
@@ -90,19 +91,6 @@ class OnnxBackend:
         told = np.stack(rows, axis=1)
         numbers = [self._table("numbers")[row[row != end]].tolist() for row in told]
         return self._tokenizer(about["tokenizer"]).texts(numbers), probability
-
-    def _embed_queries(
-        self, queries: tuple[str, ...]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Token embeddings (Q, L, E) and mask (Q, L)."""
-        ids, mask = self._tokenize("query", queries)
-        return self._table("query")[ids], mask
-
-    def _tokenize(
-        self, kind: str, texts: Sequence[str]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        about = self._description[kind]
-        return self._tokenizer(about["tokenizer"])(texts, about["max_tokens"])
 
     def _run(self, part: str, *inputs: NDArray[Any]) -> list[Any]:
         session, names = self._sessions.get(part) or self._load(part)
@@ -139,3 +127,22 @@ class OnnxBackend:
                 names = [put.name for put in session.get_inputs()]
                 self._sessions[part] = session, names
             return self._sessions[part]
+
+
+def _asker(
+    about: Mapping[str, Any],
+    tokenizer: Callable[[str], TextTokenizer],
+    table: Callable[[str], NDArray[np.float32]],
+) -> Callable[[tuple[str, ...]], tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """What turns Q queries into token embeddings (Q, L, E) and their mask (Q, L).
+
+    Standing queries are the same for every frame, so that results are kept. It knows nothing of
+    the backend: a cache that did would hold its memory until Python looks for cycles.
+    """
+
+    @lru_cache(_ASKED)
+    def ask(queries: tuple[str, ...]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        ids, mask = tokenizer(about["tokenizer"])(queries, about["max_tokens"])
+        return table("query")[ids], mask
+
+    return ask
