@@ -13,7 +13,8 @@ from vljepa_ros.errors import EngineError
 EXPORT_FILE = "export.json"
 FORMAT = "vljepa-onnx-1"
 _PACKAGE = Path(__file__).resolve().parents[1]
-_CODE = ("model", "runtime")
+_CODE = ("model/*.py", "runtime/*.py", "tokenizer.py", "demo/tabletop.mp4")
+_SMALL = 32 << 20  # bytes of a frozen part's file, up to which it is read at every start
 
 
 def cache_folder() -> Path:
@@ -25,12 +26,34 @@ def cache_folder() -> Path:
 def exported_folder(checkpoint: Path, precision: str) -> Path:
     """Where the export of a checkpoint's folder belongs, made or not.
 
-    It depends on all that an export is made from: weights, configuration and this code.
+    It depends on all that an export is made from: weights, configuration, this code, the clip,
+    and the folders of published weights that the configuration names. Of the large files of
+    those only name, size and time of change count. What the hub has, a revision in the
+    configuration pins.
     """
-    code = sorted(path for folder in _CODE for path in (_PACKAGE / folder).glob("*.py"))
+    code = sorted(path for pattern in _CODE for path in _PACKAGE.glob(pattern))
     made_from = [*sorted(checkpoint.glob("*.safetensors")), *checkpoint.glob("config.json"), *code]
-    key = f"{checkpoint.name}-{_sha256(made_from)[:16]}-{precision}"
+    digest = hashlib.sha256(_sha256(made_from).encode())
+    for path in _frozen(checkpoint):
+        about = path.stat()
+        small = about.st_size <= _SMALL
+        state = _sha256([path]) if small else f"{about.st_size} {about.st_mtime_ns}"
+        digest.update(f"{path.name} {state}\n".encode())
+    key = f"{checkpoint.name}-{digest.hexdigest()[:16]}-{precision}"
     return cache_folder() / FORMAT / key
+
+
+def _frozen(checkpoint: Path) -> list[Path]:
+    """Files in the folders of published weights that a configuration names, in order."""
+    try:
+        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+        parts = [part for part in config.values() if isinstance(part, dict)]
+        named = {str(part["weights"]) for part in parts if part.get("weights")}
+    except (OSError, ValueError, AttributeError):  # who loads it says what is wrong with it
+        return []
+    folders = [Path(name).expanduser() for name in sorted(named)]
+    patterns = ("*.safetensors", "*.json")
+    return [path for folder in folders for kind in patterns for path in sorted(folder.glob(kind))]
 
 
 def weights_sha256(checkpoint: Path) -> str:
