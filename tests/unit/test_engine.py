@@ -46,6 +46,16 @@ def test_queries_in_one_pass_equal_queries_alone(engine: Engine) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+def test_fewer_frames_repeat_the_oldest(engine: Engine) -> None:
+    first, second = engine.encode_frames([_picture(100, 100), 255 - _picture(50, 80)])
+    short, full, other = (
+        engine.predict(window, ["what?"])
+        for window in ([first, second], [first] * 3 + [second], [first] + [second] * 3)
+    )
+    np.testing.assert_array_equal(short, full)
+    assert not np.allclose(short, other, atol=1e-4)
+
+
 def test_texts_are_cached_and_stripped(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     (first,) = engine.encode_text(["a red ball"])
     monkeypatch.setattr(engine._backend, "encode_text", None)

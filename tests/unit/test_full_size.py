@@ -18,7 +18,6 @@ from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint, save_checkpo
 from vljepa_ros.model.config import LLAMA_1B
 from vljepa_ros.model.importing import OPEN_VLJEPA
 from vljepa_ros.model.info import describe, published_weights
-from vljepa_ros.model.vljepa import stack_window
 from vljepa_ros.model.weights import find_weights, published_name, read_weights
 from vljepa_ros.training.config import read_yaml
 
@@ -204,7 +203,7 @@ def test_one_step_of_training_changes_only_what_is_trained(small_copy: VLJEPACon
     model.train()
     before = {name: p.clone() for name, p in model.named_parameters()}
     frames = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
-    window = stack_window(list(model.x_encoder.encode_frames(frames)), 4)
+    window = model.x_encoder.encode_frames(frames).unsqueeze(0)
     trained = [*model.predictor.parameters(), *model.y_encoder.parameters()]
     optimizer = torch.optim.AdamW(trained, lr=1e-3)
     predicted = model(window, ["what is this", "what"])

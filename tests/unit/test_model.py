@@ -18,7 +18,6 @@ from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.minilm import MiniLM
 from vljepa_ros.model.pretrained import efficientnet_lite0_weights
 from vljepa_ros.model.transformer import Transformer
-from vljepa_ros.model.vljepa import stack_window
 from vljepa_ros.model.y_decoder import END, START, SmallDecoder, vocabulary_of
 from vljepa_ros.runtime.testing import random_checkpoint
 
@@ -146,13 +145,6 @@ def test_the_query_and_the_order_of_frames_change_the_embedding(model: VLJEPA) -
     assert base.norm(dim=-1).item() == pytest.approx(1, abs=1e-5)
     assert float(base @ other.T) < 0.999
     assert float(base @ reversed_.T) < 0.9999
-
-
-def test_fewer_frames_repeat_the_oldest() -> None:
-    first, second = torch.zeros(49, 8), torch.ones(49, 8)
-    window = stack_window([first, second], 4)
-    assert window.shape == (1, 4, 49, 8)
-    assert window[0, :, 0, 0].tolist() == [0, 0, 0, 1]
 
 
 def test_pooled_texts_are_those_of_minilm(model: VLJEPA) -> None:

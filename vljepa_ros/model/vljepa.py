@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -122,18 +121,3 @@ class VLJEPA(nn.Module):
             for prefix in part.frozen  # type: ignore[union-attr]
         )
         return {k: tensor for k, tensor in self.state_dict().items() if not k.startswith(frozen)}
-
-
-def stack_window(frames: Sequence[Tensor], length: int) -> Tensor:
-    """A window from what the X-Encoder made of its frames.
-
-    Args:
-        frames: 1 to `length` tensors of one shape, oldest first; the oldest is repeated when
-            there are fewer, as the paper repeats an image to fill a clip (section 3.1).
-        length: T.
-
-    Returns:
-        (1, T, ...).
-    """
-    missing = length - len(frames)
-    return torch.stack([frames[0]] * missing + list(frames)).unsqueeze(0)
