@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.multiprocessing as multiprocessing
+from accelerate import PartialState
 from safetensors.torch import load_file
 from torch import Tensor
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig
 from vljepa_ros.training.config import StageConfig, TrainConfig
-from vljepa_ros.training.loop import train
+from vljepa_ros.training.loop import check_stages, train
+
+CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
 
 
 def _config(model: VLJEPAConfig) -> TrainConfig:
@@ -92,6 +96,27 @@ def _gradients(run: Path) -> list[Tensor]:
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(
     small_copy: VLJEPAConfig, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("accelerate.Accelerator.num_processes", 3)
-    with pytest.raises(InputError, match="3 processes cannot share"):
-        train(_config(small_copy), shards, tmp_path)
+    PartialState().num_processes = 3
+    monkeypatch.setattr("vljepa_ros.training.loop.VLJEPA", None)  # nothing is loaded before
+    config = _config(small_copy)
+    stage = config.decoder
+    for size, match in (
+        (4, "decoder: batch_size is 4, which 3 processes cannot share"),
+        (3, "decoder: batch_size is 3; give at least 2 for each of 3"),
+    ):
+        with pytest.raises(InputError, match=match):
+            train(
+                replace(
+                    config,
+                    finetuning=replace(stage, batch_size=6),
+                    decoder=replace(stage, batch_size=size),
+                ),
+                shards,
+                tmp_path,
+            )
+    assert not list(tmp_path.iterdir())  # so that the folder takes the mended configuration
+
+
+def test_the_full_size_shares_its_batches_among_the_processes_of_the_paper() -> None:
+    PartialState().num_processes = 192
+    check_stages(TrainConfig.from_yaml(CONFIG))

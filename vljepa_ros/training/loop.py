@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import set_seed
+from accelerate.utils import parse_flag_from_env, set_seed
 from torch import nn
 
 from vljepa_ros.errors import CheckpointError, InputError
@@ -21,7 +21,7 @@ from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.objective import build_objective
-from vljepa_ros.training.optimise import run_stage
+from vljepa_ros.training.optimise import check_sharing, run_stage
 from vljepa_ros.training.phrases import HELD_OUT
 from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
@@ -42,6 +42,7 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
             another configuration.
         InputError: there are no episodes, or the processes cannot share a batch evenly.
     """
+    check_stages(config)
     run.mkdir(parents=True, exist_ok=True)
     _claim(run, config)
     set_seed(config.seed)
@@ -70,6 +71,23 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     return model.eval()
 
 
+def check_stages(config: TrainConfig) -> None:
+    """Look, before anything is loaded, whether the processes can share the batches of all stages.
+
+    Raises:
+        InputError: they cannot.
+    """
+    # As Accelerator asks for it later: there is one state a process.
+    processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).num_processes
+    for name in ("pretraining", "finetuning", "decoder"):
+        stage: StageConfig | None = getattr(config, name)
+        try:
+            if stage is not None:
+                check_sharing(stage.batch_size, processes)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+
+
 def _claim(run: Path, config: TrainConfig) -> None:
     """Tie a run's folder to its configuration, but for what does not change the model.
 
@@ -79,7 +97,7 @@ def _claim(run: Path, config: TrainConfig) -> None:
     path, free = run / "config.json", {"workers": 0, "save_every": 0}
     wanted = json.loads(json.dumps({**asdict(config), **free}))
     if not path.exists():
-        # Each process writes the same; they do not know of each other yet.
+        # Each process writes the same, so that none has to wait.
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         part.replace(path)

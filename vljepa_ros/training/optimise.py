@@ -34,16 +34,23 @@ _SHARING = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI
 _TRAINED_FILE = "trained.safetensors"
 
 
+def check_sharing(size: int, parts: int) -> None:
+    """Look whether processes can share batches of a size.
+
+    Raises:
+        InputError: they cannot do so evenly, or one would have a single sample.
+    """
+    if size % parts:
+        raise InputError(f"batch_size is {size}, which {parts} processes cannot share evenly")
+    if size < 2 * parts:
+        raise InputError(f"batch_size is {size}; give at least 2 for each of {parts} processes")
+
+
 class _Batches(Dataset[Batch]):
     """This process's part of every batch of a stage, by its number."""
 
     def __init__(self, sampler: Sampler, size: int, part: int, parts: int) -> None:
-        if size % parts:
-            raise InputError(f"batch_size is {size}, which {parts} processes cannot share evenly")
-        if size < 2 * parts:
-            raise InputError(
-                f"batch_size is {size}; give at least 2 for each of {parts} processes"
-            )
+        check_sharing(size, parts)
         self.sampler, self.size = sampler, size
         self.part, self.parts = part, parts
 
