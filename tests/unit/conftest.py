@@ -6,6 +6,7 @@ random numbers.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from vljepa_ros.model import VLJEPAConfig
+from vljepa_ros.model.config import EfficientNetConfig
+from vljepa_ros.model.efficientnet import EfficientNet
+from vljepa_ros.runtime.frames import FrameEncoder
+from vljepa_ros.training.features import encode_missing
 from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
 
 CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
@@ -159,6 +164,32 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 frames = [encode_jpeg(np.tile(shade, (224, 224, 1)))] * 8
                 shard.add(f"{number:06d}", quiet_facts(number), frames)
     return root
+
+
+@pytest.fixture(scope="session")
+def data(shards: Path, tmp_path_factory: pytest.TempPathFactory, encoder: FrameEncoder) -> Path:
+    """The episodes with their tokens."""
+    root = shutil.copytree(shards, tmp_path_factory.mktemp("encoded") / "data")
+    for split in ("train", "test"):
+        done: list[tuple[int, int]] = []
+        for _ in range(2):
+            encode_missing(
+                root, ("composites",), split, encoder, lambda *now, done=done: done.append(now)
+            )
+        assert done == [(1, 1)]
+    return root
+
+
+@pytest.fixture(scope="session")
+def x_encoder() -> EfficientNet:
+    encoder = EfficientNet(EfficientNetConfig())
+    encoder.load_pretrained()
+    return encoder
+
+
+@pytest.fixture(scope="session")
+def encoder(x_encoder: EfficientNet) -> FrameEncoder:
+    return FrameEncoder(x_encoder, 224)
 
 
 def quiet_facts(number: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model.config import (
-    EfficientNetConfig,
     MiniLMConfig,
     PredictorConfig,
     VLJEPAConfig,
@@ -23,7 +21,6 @@ from vljepa_ros.model.config import (
 )
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime import Engine
-from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.streaming import GateConfig
 from vljepa_ros.training import evaluate
 from vljepa_ros.training.class_windows import ClassWindows
@@ -32,14 +29,10 @@ from vljepa_ros.training.dataset import Batch, Sampler, window_frames
 from vljepa_ros.training.evaluate import Evaluation
 from vljepa_ros.training.features import (
     Episode,
-    encode_missing,
-    features_path,
     load_episodes,
-    load_pictures,
 )
 from vljepa_ros.training.loop import train
 from vljepa_ros.training.photographs import Photograph
-from vljepa_ros.training.shards import shard_path
 
 _SOURCES = ("composites",)
 _SHAPE = (54, 976)  # of the tokens of a frame
@@ -61,32 +54,6 @@ CONFIG = TrainConfig(
 
 
 @pytest.fixture(scope="module")
-def data(shards: Path, tmp_path_factory: pytest.TempPathFactory, encoder: FrameEncoder) -> Path:
-    """The episodes with their tokens."""
-    root = shutil.copytree(shards, tmp_path_factory.mktemp("encoded") / "data")
-    for split in ("train", "test"):
-        done: list[tuple[int, int]] = []
-        for _ in range(2):
-            encode_missing(
-                root, _SOURCES, split, encoder, lambda *now, done=done: done.append(now)
-            )
-        assert done == [(1, 1)]
-    return root
-
-
-@pytest.fixture(scope="module")
-def x_encoder() -> EfficientNet:
-    encoder = EfficientNet(EfficientNetConfig())
-    encoder.load_pretrained()
-    return encoder
-
-
-@pytest.fixture(scope="module")
-def encoder(x_encoder: EfficientNet) -> FrameEncoder:
-    return FrameEncoder(x_encoder, 224)
-
-
-@pytest.fixture(scope="module")
 def episodes(data: Path) -> list[Episode]:
     return load_episodes(data, _SOURCES, "train", _SHAPE)
 
@@ -97,50 +64,6 @@ def test_tokens_belong_to_their_frames(episodes: list[Episode]) -> None:
     window = CONFIG.model.window
     assert window_frames(episodes[0], 7, window) == [1, 3, 5, 7]
     assert window_frames(episodes[0], 2, window) == [0, 0, 0, 2]
-
-
-def test_pictures_are_those_that_were_encoded(
-    data: Path, episodes: list[Episode], x_encoder: EfficientNet
-) -> None:
-    pictures = load_pictures(data, _SOURCES, "train", 224)
-    for seen, stored in zip(pictures, episodes, strict=True):
-        assert seen.facts == stored.facts
-        drawn = seen.frames[[7, 0]]
-        assert drawn.shape == (2, 224, 224, 3)
-        with torch.inference_mode():
-            tokens = x_encoder.encode_frames(torch.from_numpy(drawn).permute(0, 3, 1, 2))
-        # What differs is the rounding to float16.
-        np.testing.assert_allclose(tokens.numpy(), stored.frames[[7, 0]], rtol=1e-3, atol=1e-3)
-
-
-def test_tokens_of_another_x_encoder_are_refused_and_made_again(
-    data: Path, encoder: FrameEncoder, tmp_path: Path
-) -> None:
-    shard = shard_path(tmp_path, "composites", "train", 0)
-    shard.parent.mkdir(parents=True)
-    shutil.copy(shard_path(data, "composites", "train", 0), shard)
-    np.save(features_path(shard), np.zeros((32, 49, 472), np.float16))
-    with pytest.raises(InputError, match="vljepa data"):
-        load_episodes(tmp_path, _SOURCES, "train", _SHAPE)
-    encode_missing(tmp_path, _SOURCES, "train", encoder, lambda *_: None)
-    assert len(load_episodes(tmp_path, _SOURCES, "train", _SHAPE)) == 4
-
-
-def test_tokens_of_a_shard_that_was_written_again_are_made_again(
-    data: Path, encoder: FrameEncoder, tmp_path: Path
-) -> None:
-    root = shutil.copytree(data, tmp_path / "data")
-    shard = shard_path(root, "composites", "train", 0)
-    stored = np.load(features_path(shard))
-    np.save(features_path(shard), stored[:8])  # as of a shard of one episode
-    with pytest.raises(InputError, match="has 8 frames and its shard 32"):
-        load_episodes(root, _SOURCES, "train", _SHAPE)
-    later = features_path(shard).stat().st_mtime_ns + 1
-    os.utime(shard, ns=(later, later))
-    with pytest.raises(InputError, match="no tokens of this model"):
-        load_episodes(root, _SOURCES, "train", _SHAPE)
-    encode_missing(root, _SOURCES, "train", encoder, lambda *_: None)
-    np.testing.assert_array_equal(np.load(features_path(shard)), stored)
 
 
 def test_batches_repeat_with_their_number(episodes: list[Episode]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -59,6 +60,19 @@ class XEncoder(nn.Module):
         Raises:
             CheckpointError: they are missing, damaged or do not fit.
         """
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of its kind and its published tensors.
+
+        What is computed once, as `class_embeddings`, differs in its last bits from one machine
+        to the next, and is left out.
+        """
+        digest = hashlib.sha256(type(self).__name__.encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            if name.startswith(self.frozen):
+                digest.update(name.encode())
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def class_names(self) -> list[str]:
         """Names of the classes that it was trained on; empty where it knows none."""

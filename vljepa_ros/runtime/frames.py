@@ -27,10 +27,12 @@ class FrameEncoder:
     Attributes:
         shape: (N, C), the tokens of a frame.
         image_size: as given.
+        fingerprint: of the X-Encoder.
     """
 
     def __init__(self, x_encoder: XEncoder, image_size: int) -> None:
         self.image_size = image_size
+        self.fingerprint = x_encoder.fingerprint()
         self.shape = (x_encoder.tokens_per_frame, x_encoder.token_dim)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x_encoder.onnx"

@@ -85,6 +85,11 @@ def features_path(shard: Path) -> Path:
     return shard.with_suffix(".tokens.npy")
 
 
+def fingerprint_path(shard: Path) -> Path:
+    """Where the fingerprint of the X-Encoder lies that made the tokens of a shard."""
+    return shard.with_suffix(".tokens.sha256")
+
+
 def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     """Store the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
     size = encoder.image_size
@@ -100,6 +105,7 @@ def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     part = shard.with_suffix(".part.npy")
     np.save(part, np.concatenate(rows))
     part.replace(features_path(shard))
+    fingerprint_path(shard).write_text(encoder.fingerprint, encoding="ascii")
 
 
 def encode_missing(
@@ -109,7 +115,9 @@ def encode_missing(
     encoder: FrameEncoder,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Encode every finished shard that has no tokens yet, or none of this shape.
+    """Encode every finished shard that has no tokens of this X-Encoder yet.
+
+    Tokens without a fingerprint are taken for this X-Encoder's, and get its own.
 
     Args:
         root: data folder.
@@ -119,14 +127,23 @@ def encode_missing(
         progress: called with shards done and in all.
     """
     shards = [shard for source in sources for shard in list_shards(root, source, split)]
-    missing = [shard for shard in shards if _stored(shard, encoder.shape) is None]
+    missing = []
+    for shard in shards:
+        if _stored(shard, encoder.shape, encoder.fingerprint) is None:
+            missing.append(shard)
+        elif not fingerprint_path(shard).is_file():
+            fingerprint_path(shard).write_text(encoder.fingerprint, encoding="ascii")
     for done, shard in enumerate(missing):
         encode_shard(shard, encoder)
         progress(done + 1, len(missing))
 
 
 def load_episodes(
-    root: Path, sources: tuple[str, ...], split: str, shape: tuple[int, int]
+    root: Path,
+    sources: tuple[str, ...],
+    split: str,
+    shape: tuple[int, int],
+    fingerprint: str | None = None,
 ) -> list[Episode]:
     """Episodes with the stored tokens of an X-Encoder that looks at one frame at a time.
 
@@ -135,6 +152,7 @@ def load_episodes(
         sources: which generators' shards.
         split: "train", "val" or "test".
         shape: (N, C), the tokens of a frame.
+        fingerprint: of the X-Encoder, where the caller has it.
 
     Raises:
         InputError: a shard has no tokens, or those of another X-Encoder.
@@ -142,7 +160,7 @@ def load_episodes(
     episodes = []
     for source in sources:
         for shard in list_shards(root, source, split):
-            tokens = _stored(shard, shape)
+            tokens = _stored(shard, shape, fingerprint)
             if tokens is None:
                 raise InputError(
                     f"{shard} has no tokens of this model; run `vljepa data` again, with "
@@ -171,12 +189,17 @@ def load_pictures(root: Path, sources: tuple[str, ...], split: str, size: int) -
     return episodes
 
 
-def _stored(shard: Path, shape: tuple[int, int]) -> NDArray[np.float16] | None:
-    """The tokens of a shard, mapped from disk; None where there are none of this shape.
+def _stored(
+    shard: Path, shape: tuple[int, int], fingerprint: str | None
+) -> NDArray[np.float16] | None:
+    """The tokens of a shard, mapped from disk; None where there are none of this X-Encoder.
 
     Those of a shard that was written again since are of other pictures.
     """
-    path = features_path(shard)
+    path, made_by = features_path(shard), fingerprint_path(shard)
+    known = made_by.read_text(encoding="ascii") if made_by.is_file() else None
+    if None not in (known, fingerprint) and known != fingerprint:
+        return None
     if not path.is_file() or path.stat().st_mtime_ns < shard.stat().st_mtime_ns:
         return None
     tokens: NDArray[np.float16] = np.load(path, mmap_mode="r")

@@ -163,7 +163,7 @@ def _episodes(model: VLJEPA, config: TrainConfig, data: Path) -> list[Episode]:
             )
     if encoder.frame_wise:
         shape = (encoder.tokens_per_frame, encoder.token_dim)
-        return load_episodes(data, config.sources, "train", shape)
+        return load_episodes(data, config.sources, "train", shape, encoder.fingerprint())
     return load_pictures(data, config.sources, "train", model.image_size)
 
 

@@ -1,0 +1,104 @@
+"""Stored tokens: whose they are, and when they are made again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vljepa_ros.errors import InputError
+from vljepa_ros.model.config import EfficientNetConfig
+from vljepa_ros.model.efficientnet import EfficientNet
+from vljepa_ros.runtime.frames import FrameEncoder
+from vljepa_ros.training.features import (
+    encode_missing,
+    features_path,
+    fingerprint_path,
+    load_episodes,
+    load_pictures,
+)
+from vljepa_ros.training.shards import shard_path
+
+_SOURCES = ("composites",)
+_SHAPE = (54, 976)  # of the tokens of a frame
+
+
+def test_pictures_are_those_that_were_encoded(data: Path, x_encoder: EfficientNet) -> None:
+    episodes = load_episodes(data, _SOURCES, "train", _SHAPE)
+    pictures = load_pictures(data, _SOURCES, "train", 224)
+    for seen, stored in zip(pictures, episodes, strict=True):
+        assert seen.facts == stored.facts
+        drawn = seen.frames[[7, 0]]
+        assert drawn.shape == (2, 224, 224, 3)
+        with torch.inference_mode():
+            tokens = x_encoder.encode_frames(torch.from_numpy(drawn).permute(0, 3, 1, 2))
+        # What differs is the rounding to float16.
+        np.testing.assert_allclose(tokens.numpy(), stored.frames[[7, 0]], rtol=1e-3, atol=1e-3)
+
+
+def test_tokens_of_another_x_encoder_are_refused_and_made_again(
+    data: Path, encoder: FrameEncoder, tmp_path: Path
+) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    shard.parent.mkdir(parents=True)
+    shutil.copy(shard_path(data, "composites", "train", 0), shard)
+    np.save(features_path(shard), np.zeros((32, 49, 472), np.float16))
+    with pytest.raises(InputError, match="vljepa data"):
+        load_episodes(tmp_path, _SOURCES, "train", _SHAPE)
+    encode_missing(tmp_path, _SOURCES, "train", encoder, lambda *_: None)
+    assert len(load_episodes(tmp_path, _SOURCES, "train", _SHAPE)) == 4
+
+
+def test_tokens_of_another_x_encoder_of_the_same_shape_are_made_again(
+    data: Path, encoder: FrameEncoder, tmp_path: Path
+) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    shard = shard_path(root, "composites", "train", 0)
+    stored = np.load(features_path(shard))
+    ours = EfficientNet(EfficientNetConfig())
+    ours.load_pretrained()
+    assert fingerprint_path(shard).read_text() == encoder.fingerprint == ours.fingerprint()
+    ours.learn_classes(lambda names: torch.ones(len(names), 384))
+    assert ours.fingerprint() == encoder.fingerprint
+    with torch.no_grad():
+        ours.stem.conv.bias[0] += 1
+    with pytest.raises(InputError, match="no tokens of this model"):
+        load_episodes(root, _SOURCES, "train", _SHAPE, ours.fingerprint())
+    encode_missing(root, _SOURCES, "train", FrameEncoder(ours, 224), lambda *_: None)
+    assert len(load_episodes(root, _SOURCES, "train", _SHAPE, ours.fingerprint())) == 4
+    assert not np.array_equal(np.load(features_path(shard)), stored)
+
+
+def test_tokens_from_before_there_were_fingerprints_are_taken(
+    data: Path, encoder: FrameEncoder, tmp_path: Path
+) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    shard = shard_path(root, "composites", "train", 0)
+    fingerprint_path(shard).unlink()
+    assert len(load_episodes(root, _SOURCES, "train", _SHAPE, encoder.fingerprint)) == 4
+    encoded: list[int] = []
+    encode_missing(root, _SOURCES, "train", encoder, lambda done, _: encoded.append(done))
+    assert not encoded and fingerprint_path(shard).read_text() == encoder.fingerprint
+    with pytest.raises(InputError, match="no tokens of this model"):
+        load_episodes(root, _SOURCES, "train", _SHAPE, "another")
+
+
+def test_tokens_of_a_shard_that_was_written_again_are_made_again(
+    data: Path, encoder: FrameEncoder, tmp_path: Path
+) -> None:
+    root = shutil.copytree(data, tmp_path / "data")
+    shard = shard_path(root, "composites", "train", 0)
+    stored = np.load(features_path(shard))
+    np.save(features_path(shard), stored[:8])  # as of a shard of one episode
+    with pytest.raises(InputError, match="has 8 frames and its shard 32"):
+        load_episodes(root, _SOURCES, "train", _SHAPE)
+    later = features_path(shard).stat().st_mtime_ns + 1
+    os.utime(shard, ns=(later, later))
+    with pytest.raises(InputError, match="no tokens of this model"):
+        load_episodes(root, _SOURCES, "train", _SHAPE)
+    encode_missing(root, _SOURCES, "train", encoder, lambda *_: None)
+    np.testing.assert_array_equal(np.load(features_path(shard)), stored)
