@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 
 from vljepa_ros.errors import EngineError
-from vljepa_ros.runtime import FASTEST, EngineConfig, choice, parity
+from vljepa_ros.runtime import FASTEST, Engine, EngineConfig, choice, parity
 from vljepa_ros.runtime.choice import load_backend, prepare
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.runtime.torch_backend import TorchBackend
 
 ONNX = EngineConfig(backend="onnx")
+WATCHES = ("x_encoder", "predictor", "y_encoder")  # what an embedder uses
+TELLS = ("y_decoder",)  # and a decoder
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,52 @@ def test_what_drifts_is_gone_before_the_next_is_loaded(
         del backend
         info = load_backend(small, replace(FASTEST, backend="onnx", allow_drift=True)).info
         assert info.precision == "int8" and "drifts" in info.fallback
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_parts_that_are_not_named_are_refused(small: Path, backend: str) -> None:
+    watcher = Engine.load(str(small), EngineConfig(backend, parts=WATCHES))
+    tokens = list(watcher.encode_frames([np.zeros((48, 64, 3), np.uint8)]))
+    embedding = watcher.predict(tokens, ["what is this"])
+    watcher.rank(embedding[0], ["a red ball", "a lamp"])
+    with pytest.raises(EngineError, match="was loaded without y_decoder"):
+        watcher.decode(embedding)
+    teller = Engine.load(str(small), EngineConfig(backend, parts=TELLS))
+    told, expected = (e.decode(embedding)[0] for e in (teller, Engine.load(str(small))))
+    assert told.text == expected.text
+    with pytest.raises(EngineError, match="without x_encoder"):
+        teller.encode_frames([np.zeros((48, 64, 3), np.uint8)])
+    with pytest.raises(EngineError, match="without x_encoder, predictor"):
+        teller.predict(tokens, ["what is this"])
+    with pytest.raises(EngineError, match="without y_encoder"):
+        teller.encode_text(["a red ball"])
+    with pytest.raises(EngineError, match=r"parts are of .*, not \['decoder'\]"):
+        EngineConfig(parts=("decoder",))
+
+
+def test_parts_that_are_not_named_are_neither_compared_nor_kept(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = load_backend(small, replace(ONNX, parts=WATCHES))
+    assert isinstance(watcher, OnnxBackend) and watcher._sessions.keys() == set(WATCHES)
+    teller = load_backend(small, EngineConfig(parts=TELLS))
+    assert isinstance(teller, TorchBackend)
+    assert {name for name, _ in teller.model.named_children()} == {"y_decoder"}
+    opened: list[str] = []
+    load = OnnxBackend._load
+    monkeypatch.setattr(
+        OnnxBackend, "_load", lambda self, part: opened.append(part) or load(self, part)
+    )
+    load_backend(small, replace(ONNX, parts=TELLS))
+    assert opened == ["y_decoder_prefix", "y_decoder"]
+    # The Y-Encoder compares texts that differ, and goes.
+    told = {**parity.read_reference(prepare(small, "fp32"))}
+    told["told"] = told["told"][::-1] + "s"
+    monkeypatch.setattr(choice, "read_reference", lambda _: told)
+    teller = load_backend(small, replace(ONNX, parts=TELLS))
+    assert isinstance(teller, OnnxBackend)
+    assert teller._sessions.keys() == {"y_decoder_prefix", "y_decoder"}
+    assert opened[2:] == ["y_decoder_prefix", "y_decoder", "y_encoder"]
 
 
 def test_on_a_gpu_that_is_not_there_nothing_is_exported_for_it(

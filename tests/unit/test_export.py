@@ -117,7 +117,7 @@ def test_every_precision_passes_its_check(small: Path, precision: str, least: fl
     assert backend.info.precision == precision
     reference = read_reference(folder)
     cosines = drift(backend, reference)
-    assert set(cosines) == {"x_encoder", "predictor", "y_encoder", "y_decoder"}
+    assert set(cosines) == {"x_encoder", "predictor", "whole", "y_encoder", "y_decoder"}
     assert min(cosines.values()) > least
     assert not too_far(backend.info, cosines)
     assert precision == "fp32" or _size(folder) < 0.6 * _size(prepare(small, "fp32"))
@@ -140,7 +140,7 @@ def test_a_drifting_part_is_named_and_refused_unless_allowed(small: Path, tmp_pa
     shutil.copy(prepare(other, "fp32") / "predictor.onnx", folder)
     backend = OnnxBackend(folder, ONNX)
     fault = too_far(backend.info, drift(backend, read_reference(folder)))
-    assert re.search(r"cosine predictor [-0-9.]+, below 0\.99", fault)
+    assert re.search(r"cosine predictor [-0-9.]+, whole [-0-9.]+, below 0\.99", fault)
     assert "x_encoder" not in fault
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from vljepa_ros.errors import EngineError
 
 BACKENDS = ("auto", "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+PARTS = ("x_encoder", "predictor", "y_encoder", "y_decoder")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class EngineConfig:
             the fastest that passes the parity check.
         allow_fallback: run on the CPU when the device is not to be had.
         allow_drift: run although the parity check fails.
+        parts: those of `PARTS` that will be used; only they are compared, and kept in memory.
 
     Raises:
         EngineError: a value that is not among these.
@@ -37,12 +39,15 @@ class EngineConfig:
     precision: str = "fp32"
     allow_fallback: bool = False
     allow_drift: bool = False
+    parts: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
         for name, allowed in (("backend", BACKENDS), ("precision", PRECISIONS)):
             value = getattr(self, name)
             if value not in allowed:
                 raise EngineError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
+        if unknown := sorted(set(self.parts) - set(PARTS)):
+            raise EngineError(f"parts are of {', '.join(PARTS)}, not {unknown}")
 
 
 FASTEST = EngineConfig(backend="auto", precision="auto")  # the nodes' defaults
@@ -99,3 +104,6 @@ class Backend(Protocol):
 
     def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
         """Texts of embeddings (B, D), and their probabilities (B,)."""
+
+    def keep(self, parts: Collection[str]) -> None:
+        """Free the memory of all other parts of `PARTS`, which nobody will use."""

@@ -33,7 +33,8 @@ def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
 
     Of what `config` leaves open ("auto"), the fastest that works and passes the check is taken;
     then the CPU, where that may take over; and last what drifts, where that is allowed. Where
-    ONNX Runtime is wanted and the model was not exported yet, it is, once.
+    ONNX Runtime is wanted and the model was not exported yet, it is, once. Only the parts that
+    `config` names are compared and kept.
 
     Raises:
         CheckpointError: the model is missing or damaged.
@@ -65,6 +66,7 @@ def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
         backend, _ = _load(checkpoint, drifted)
     if reasons:
         backend.info = replace(backend.info, fallback="; ".join(reasons))
+    backend.keep(config.parts)
     return backend
 
 
@@ -86,7 +88,9 @@ def _choices(config: EngineConfig) -> list[EngineConfig]:
 def _compared(checkpoint: Path, config: EngineConfig) -> tuple[Backend, str]:
     """A backend, and which of its parts have drifted too far; empty if none has."""
     backend, reference = _load(checkpoint, config)
-    return backend, too_far(backend.info, drift(backend, reference)) if reference else ""
+    if reference is None:
+        return backend, ""
+    return backend, too_far(backend.info, drift(backend, reference, config.parts))
 
 
 def _load(

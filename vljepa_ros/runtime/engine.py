@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_ros.errors import CheckpointError, InputError
-from vljepa_ros.runtime.backend import Backend, EngineConfig
+from vljepa_ros.errors import CheckpointError, EngineError, InputError
+from vljepa_ros.runtime.backend import PARTS, Backend, EngineConfig
 from vljepa_ros.runtime.images import to_input_size
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
@@ -52,13 +52,20 @@ class Ranking:
 class Engine:
     """Runs a loaded model; every method may be called from any thread.
 
+    A method that needs a part that the engine was loaded without raises EngineError.
+
+    Args:
+        backend: which computes.
+        parts: of `PARTS`, which may be used.
+
     Attributes:
         info: what runs.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, parts: Collection[str] = PARTS) -> None:
         self.info = backend.info
         self._backend = backend
+        self._parts = parts
         self._text_lock = threading.Lock()  # the libraries take calls from any thread
         self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
@@ -77,7 +84,8 @@ class Engine:
         """
         from vljepa_ros.runtime.choice import load_backend
 
-        return cls(load_backend(find_model(model), config or EngineConfig()))
+        config = config or EngineConfig()
+        return cls(load_backend(find_model(model), config), config.parts)
 
     def encode_frames(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
         """Visual tokens of frames, each on its own, so that callers can keep them.
@@ -91,6 +99,7 @@ class Engine:
         Raises:
             InputError: no frame, or one that is not such an image.
         """
+        self._need("x_encoder")
         if not frames:
             raise InputError("there are no frames to encode; give at least one")
         size = self.info.input_width
@@ -114,6 +123,7 @@ class Engine:
         Raises:
             InputError: no or too many frames, no query, or a text that cannot be used.
         """
+        self._need("x_encoder", "predictor")
         length = self.info.window_frames
         if not 1 <= len(tokens) <= length:
             raise InputError(f"a window has 1 to {length} frames, not {len(tokens)}")
@@ -132,6 +142,7 @@ class Engine:
         Raises:
             InputError: no text, or one that is empty or too long.
         """
+        self._need("y_encoder")
         if not texts:
             raise InputError("there is no text to embed; give at least one")
         cleaned = [check_text(text, "text") for text in texts]
@@ -158,6 +169,7 @@ class Engine:
         Raises:
             InputError: another shape, NaN, infinity or a vector of length zero.
         """
+        self._need("y_decoder")
         unit = self.unit(embeddings)
         texts, shares = self._backend.decode(unit)
         confidences = [
@@ -196,6 +208,13 @@ class Engine:
         if not np.isfinite(values).all() or not (norms > 1e-6).all():
             raise InputError("an embedding has NaN, infinity or the length zero; drop it")
         return values / norms
+
+    def _need(self, *parts: str) -> None:
+        if missing := [part for part in parts if part not in self._parts]:
+            raise EngineError(
+                f"{self.info.model_id} was loaded without {', '.join(missing)}; name that among "
+                "the parts of its EngineConfig"
+            )
 
 
 def find_model(model: str) -> Path:

@@ -72,7 +72,7 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
         }
         reference: dict[str, Any] = make_reference(backend)
         np.savez(made / REFERENCE_FILE, **reference)
-        quantise(made, precision, model.x_encoder.frame_wise)
+        quantise(made, precision, backend.info)
         (made / EXPORT_FILE).write_text(json.dumps(description, indent=2), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -91,6 +91,11 @@ class OnnxBackend:
         told = np.stack(rows, axis=1)
         numbers = [self._table("numbers")[row[row != end]].tolist() for row in told]
         return self._tokenizer(about["tokenizer"]).texts(numbers), probability
+
+    def keep(self, parts: Collection[str]) -> None:
+        """See `Backend`."""
+        kept = tuple(parts)  # a part's graphs have names that begin with its own
+        self._sessions = {n: loaded for n, loaded in self._sessions.items() if n.startswith(kept)}
 
     def _run(self, part: str, *inputs: NDArray[Any]) -> list[Any]:
         session, names = self._sessions.get(part) or self._load(part)

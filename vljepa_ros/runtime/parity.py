@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import EngineError
-from vljepa_ros.runtime.backend import Backend, EngineInfo
+from vljepa_ros.runtime.backend import PARTS, Backend, EngineInfo
 from vljepa_ros.runtime.images import to_input_size
 
 REFERENCE_FILE = "reference.npz"
@@ -48,14 +48,18 @@ def clip_frames(times: list[float], size: int) -> NDArray[np.uint8]:
     return np.stack(frames)
 
 
+def reference_times(info: EngineInfo) -> list[float]:
+    """Seconds of the clip at which a model's windows have their frames, oldest first."""
+    steps = [info.window_period * step for step in range(info.window_frames)]
+    return [start + step for start in _STARTS for step in steps]
+
+
 def make_reference(backend: Backend) -> dict[str, NDArray[Any]]:
     """What a backend makes of the clip and the texts, by the names that `drift` looks for."""
     info = backend.info
-    steps = [info.window_period * step for step in range(info.window_frames)]
-    times = [start + step for start in _STARTS for step in steps]
-    frames = clip_frames(times, info.input_width)
+    frames = clip_frames(reference_times(info), info.input_width)
     tokens = _encode(backend, frames)
-    predicted = np.concatenate([backend.predict(window, _QUERIES) for window in tokens])
+    predicted = _predict(backend, tokens)
     made = {
         "frames": frames,
         "tokens": tokens,
@@ -83,23 +87,32 @@ def read_reference(folder: Path) -> dict[str, NDArray[Any]]:
         raise EngineError(f"{path} cannot be read ({error}); delete {folder}") from error
 
 
-def drift(backend: Backend, reference: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+def drift(
+    backend: Backend, reference: Mapping[str, NDArray[Any]], parts: Collection[str] = PARTS
+) -> dict[str, float]:
     """Lowest cosine between a backend and a reference, part by part.
 
     Each part takes the reference's inputs, so that the drift of one does not count for the
-    next. The Y-Decoder's texts are compared as embeddings, by the backend itself.
+    next; `whole` is the predictor on the backend's own tokens. The Y-Decoder's texts are
+    compared as embeddings, by the backend itself, unless they are the same: then it need not
+    load the Y-Encoder.
     """
-    tokens = reference["tokens"]
-    predicted = [backend.predict(window, _QUERIES) for window in tokens]
-    cosines = {
-        "x_encoder": _lowest(_encode(backend, reference["frames"]), tokens),
-        "predictor": _lowest(np.concatenate(predicted), reference["predicted"]),
-        "y_encoder": _lowest(backend.encode_text(_TEXTS), reference["embedded"]),
-    }
-    if "told" in reference:
+    tokens, cosines = reference["tokens"], {}
+    own = _encode(backend, reference["frames"]) if "x_encoder" in parts else None
+    if own is not None:
+        cosines["x_encoder"] = _lowest(own, tokens)
+    if "predictor" in parts:
+        cosines["predictor"] = _lowest(_predict(backend, tokens), reference["predicted"])
+    if own is not None and "predictor" in parts:
+        cosines["whole"] = _lowest(_predict(backend, own), reference["predicted"])
+    if "y_encoder" in parts:
+        cosines["y_encoder"] = _lowest(backend.encode_text(_TEXTS), reference["embedded"])
+    if "y_decoder" in parts and "told" in reference:
         texts, _ = backend.decode(reference["predicted"])
-        told = backend.encode_text([text or _TEXTS[0] for text in texts])
-        cosines["y_decoder"] = _lowest(told, reference["told_embedded"])
+        cosines["y_decoder"] = 1.0
+        if texts != reference["told"].tolist():
+            told = backend.encode_text([text or _TEXTS[0] for text in texts])
+            cosines["y_decoder"] = _lowest(told, reference["told_embedded"])
     return cosines
 
 
@@ -120,6 +133,11 @@ def _encode(backend: Backend, frames: NDArray[np.uint8]) -> NDArray[Any]:
     """Visual tokens (W, T', ...) of the W windows."""
     windows = np.split(backend.encode_frames(frames), len(_STARTS))
     return np.stack([backend.encode_window(window) for window in windows])
+
+
+def _predict(backend: Backend, tokens: NDArray[Any]) -> NDArray[np.float32]:
+    """Embeddings (W * Q, D) of the visual tokens (W, T', ...) of windows."""
+    return np.concatenate([backend.predict(window, _QUERIES) for window in tokens])
 
 
 def _lowest(ours: NDArray[Any], theirs: NDArray[Any]) -> float:

@@ -13,18 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import EngineError
-from vljepa_ros.runtime.parity import clip_frames
+from vljepa_ros.runtime.backend import EngineInfo
+from vljepa_ros.runtime.parity import clip_frames, reference_times
 
 _CALIBRATION = np.arange(0.0, 43.0, 0.7).tolist()  # s of the demo's clip
 
 
-def quantise(folder: Path, precision: str, frame_wise: bool) -> None:
+def quantise(folder: Path, precision: str, info: EngineInfo) -> None:
     """Replace the graphs of an exported folder by less precise ones.
 
     Args:
         folder: with graphs in fp32.
         precision: "fp32", which changes nothing; "fp16"; or "int8".
-        frame_wise: whether the X-Encoder takes single frames, and is made of convolutions.
+        info: of the model. An X-Encoder that takes single frames is made of convolutions.
 
     Raises:
         EngineError: another precision, or a library is missing.
@@ -38,11 +39,17 @@ def quantise(folder: Path, precision: str, frame_wise: bool) -> None:
         with _quietly():
             if precision == "fp16":
                 _halve(path, part)
-            elif path.stem == "x_encoder" and frame_wise:
-                _calibrate(path, part)
+            elif path.stem == "x_encoder" and info.frame_tokens is not None:
+                _calibrate(path, part, clip_frames(calibration_times(info), info.input_width))
             else:
                 _shrink(path, part)
         part.replace(path)
+
+
+def calibration_times(info: EngineInfo) -> list[float]:
+    """Seconds of the clip that are a period or more from all that the result is compared on."""
+    compared = np.array(reference_times(info))
+    return [t for t in _CALIBRATION if np.abs(compared - t).min() >= info.window_period]
 
 
 @contextmanager
@@ -74,7 +81,7 @@ def _shrink(path: Path, made: Path) -> None:
     quantize_dynamic(path, made, per_channel=True, weight_type=QuantType.QInt8)
 
 
-def _calibrate(path: Path, made: Path) -> None:
+def _calibrate(path: Path, made: Path, frames: NDArray[np.uint8]) -> None:
     """Weights and activations of the convolutions in int8, by what frames of a clip make them."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -84,7 +91,7 @@ def _calibrate(path: Path, made: Path) -> None:
     quantize_static(
         folded,
         made,
-        _Frames(folded),
+        _Frames(folded, frames),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,
@@ -97,12 +104,12 @@ def _calibrate(path: Path, made: Path) -> None:
 class _Frames:
     """Calibration data as ONNX Runtime reads them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, frames: NDArray[np.uint8]) -> None:
         from onnxruntime import InferenceSession
 
         (wanted,) = InferenceSession(str(path)).get_inputs()
-        self._name, size = wanted.name, wanted.shape[1]
-        self._frames: Iterator[NDArray[np.uint8]] = iter(clip_frames(_CALIBRATION, size))
+        self._name = wanted.name
+        self._frames: Iterator[NDArray[np.uint8]] = iter(frames)
 
     def get_next(self) -> dict[str, Any] | None:
         frame = next(self._frames, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from vljepa_ros.errors import EngineError
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.checkpoint import load_model
 from vljepa_ros.model.dual_encoder import DualEncoder
-from vljepa_ros.runtime.backend import EngineConfig, EngineInfo
+from vljepa_ros.runtime.backend import PARTS, EngineConfig, EngineInfo
 from vljepa_ros.runtime.exported import weights_sha256
 
+_MODULES = {part: (part,) for part in PARTS} | {"predictor": ("predictor", "query")}
 _TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -95,6 +96,14 @@ class TorchBackend:
         with self._running():
             texts, shares = self.model.decode(torch.from_numpy(embeddings).to(self._device))
             return texts, self._array(shares)
+
+    def keep(self, parts: Collection[str]) -> None:
+        """See `Backend`. A dual encoder stays whole."""
+        if isinstance(self.model, VLJEPA):
+            for part in set(PARTS) - set(parts):
+                for module in _MODULES[part]:
+                    delattr(self.model, module)
+            torch.cuda.empty_cache()
 
     @contextmanager
     def _running(self) -> Iterator[None]:
