@@ -25,9 +25,14 @@ class Decoder(ModelNode):
     Parameters: min_confidence (changeable while it runs), recall_within, and those of `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        announces: bool = True,
+        arguments: Sequence[str] = (),
+        parts: tuple[str, ...] = ("y_decoder",),
+    ) -> None:
         self.arguments = arguments
-        super().__init__("decoder", announces)
+        super().__init__("decoder", announces, parts)
         declare_min_confidence(self)
         description = "distance (1 - cosine) up to which a segment gets an earlier one's text"
         declare(self, "recall_within", RECALL_WITHIN, description, span=(0.0, 2.0), read_only=True)

@@ -52,6 +52,7 @@ class _Stream:
 
 _Frame = tuple[_Stream, Any]  # with its message
 
+_PARTS = ("x_encoder", "predictor", "y_encoder")  # of the model; labels are embedded
 _CHANGEABLE = ("queries", "labels", "label_query", "max_rate_hz", "stride")
 
 
@@ -69,8 +70,8 @@ class Embedder(ModelNode):
     and those of `declare_cameras`, `declare_camera` and `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True) -> None:
-        super().__init__("embedder", announces)
+    def __init__(self, announces: bool = True, parts: tuple[str, ...] = _PARTS) -> None:
+        super().__init__("embedder", announces, parts)
         declare_texts(self, "queries", ["What is happening?"], "standing queries")
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")

@@ -14,7 +14,7 @@ from vljepa_ros.nodes.engines import shared_engine
 from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.qos import LATCHED
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import PARTS, Engine, EngineConfig
 
 _PARAMETERS = (
     ("model", "vljepa-tiny", "shipped name, or folder"),
@@ -42,14 +42,16 @@ class ModelNode(ManagedNode):
     Args:
         name: of the node.
         announces: whether to publish `model_info`; in a process of several nodes one does.
+        parts: of the model, that the nodes of this process use; others are not kept in memory.
     """
 
-    def __init__(self, name: str, announces: bool = True) -> None:
+    def __init__(self, name: str, announces: bool = True, parts: tuple[str, ...] = PARTS) -> None:
         super().__init__(name)
         for parameter, default, description in _PARAMETERS:
             declare(self, parameter, default, description, read_only=True)
         self.engine: Engine | None = None
         self._announces = announces
+        self._parts = parts
 
     def configure(self) -> None:
         self.engine = self._load()
@@ -84,6 +86,7 @@ class ModelNode(ManagedNode):
             precision=values["runtime.precision"],
             allow_fallback=values["runtime.allow_fallback"],
             allow_drift=values["runtime.allow_drift"],
+            parts=self._parts,
         )
         log, started = self.get_logger(), time.monotonic()
         log.info(f"loading {values['model']} for {config.device}; the first time takes longer")

@@ -10,6 +10,7 @@ from vljepa_ros.nodes.embedder import Embedder
 from vljepa_ros.nodes.gate import Gate
 from vljepa_ros.nodes.lifecycle import ManagedNode, run
 from vljepa_ros.nodes.vqa import Vqa
+from vljepa_ros.runtime import PARTS
 
 
 def _make() -> Iterator[ManagedNode]:
@@ -17,7 +18,7 @@ def _make() -> Iterator[ManagedNode]:
 
     Those of a camera live in the namespace of its name.
     """
-    embedder = Embedder()
+    embedder = Embedder(parts=PARTS)
     yield embedder
     for name, topic in camera_topics(embedder).items():
         arguments: list[str] = []
@@ -26,7 +27,7 @@ def _make() -> Iterator[ManagedNode]:
             image = embedder.resolve_topic_name(topic)
             arguments = ["--ros-args", "-r", f"__ns:={namespace}", "-r", f"image:={image}"]
         yield Gate(arguments)
-        yield Decoder(announces=False, arguments=arguments)
+        yield Decoder(announces=False, arguments=arguments, parts=PARTS)
         yield Vqa(announces=False, arguments=arguments)
 
 
