@@ -27,6 +27,14 @@ def fill(text: str, blocks: Mapping[str, str]) -> str:
     return text
 
 
+def times(row: Mapping[str, Any]) -> str:
+    """What a row says is saved, with its interval; where that is None, without."""
+    told = f"{row['saving']:.2f}x"
+    if row["saving_95"] is None:
+        return told
+    return "{} ({:.2f} to {:.2f})".format(told, *row["saving_95"])
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]

@@ -40,6 +40,7 @@ from evidence.sweeps import (
     MEMORY,
     RECALLS,
     UNIFORM,
+    UNIFORM_MEMORY,
     Way,
     choose,
     nearest_point,
@@ -182,6 +183,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
             for way in ways
         },
         "ways": rows,
+        "saving_with_recall_on_both": saving_beyond_recall(curves, knobs),
         "detection": [
             _detection(way, knobs[way.name], study)
             for way in ways
@@ -224,6 +226,12 @@ def _row(way: Way, curve: Curve, point: Score, baselines: Sequence[Curve]) -> di
         "best_interval": best.interval,
         "best_cider": best.mean,
     }
+
+
+def saving_beyond_recall(curves: dict[str, Curve], knobs: dict[str, float]) -> dict[str, Any]:
+    """What the nodes save against even intervals whose decoder recalls as well as theirs."""
+    point, even = _at(curves[MEMORY], knobs[MEMORY]), [curves[UNIFORM_MEMORY]]
+    return {"saving": saving(point, even), "saving_95": saving_interval(point, even)}
 
 
 def _part(curves: dict[str, Curve], knobs: dict[str, float], rows: list[int]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evidence.document import table
-from evidence.sweeps import GATE, MEMORY
+from evidence.document import table, times
+from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -21,7 +21,9 @@ def markdown(result: dict[str, Any]) -> str:
     senses = ", ".join(f"{name} {value:.2f}x" for name, value in result["nearness"].items())
     sense = f"Decodes that the gate saves, by what time a sentence stands for: {senses}."
     tables = (_ways(result), _detection(result), _parts(result), _recall(result))
-    return "\n\n".join([about, *tables, sense])
+    both = times(result["saving_with_recall_on_both"])
+    fair = f"With recall on both sides, {MEMORY} against {UNIFORM_MEMORY}: {both} saved."
+    return "\n\n".join([about, tables[0], fair, *tables[1:], sense])
 
 
 def _ways(result: dict[str, Any]) -> str:
@@ -35,7 +37,7 @@ def _ways(result: dict[str, Any]) -> str:
             f"{row['interval']:.2f}",
             "{:.0f} ({:.0f} to {:.0f})".format(row["cider"], *row["cider_95"]),
             f"{row['uniform_interval']:.2f}",
-            "{:.2f}x ({:.2f} to {:.2f})".format(row["saving"], *row["saving_95"]),
+            times(row),
             f"{row['best_saving']:.2f}x at {row['best_interval']:.1f} s",
         )
         for row in result["ways"]

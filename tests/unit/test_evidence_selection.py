@@ -25,7 +25,7 @@ from evidence.scoring import (
     to_rows,
 )
 from evidence.selection_picture import LINES
-from evidence.sweeps import GATE, MEMORY
+from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
 
 from tests.unit.made_streams import CHANGES_APART, SPAN, embeddings, meanings, stream
 
@@ -130,6 +130,15 @@ def test_saving_is_against_the_best_baseline():
     assert baseline_interval(100.5, noisy) > 2.0
 
 
+def test_what_recall_saves_at_even_intervals_too_is_not_the_gates():
+    curves = {
+        MEMORY: curve((9.0, 80), (12.0, 60)),
+        UNIFORM_MEMORY: curve((2.0, 100), (6.0, 80), (8.0, 50)),
+    }
+    found = selection.saving_beyond_recall(curves, {MEMORY: 9.0})
+    assert found == {"saving": pytest.approx(1.5), "saving_95": pytest.approx((1.5, 1.5))}
+
+
 def test_curves_are_kept():
     kept = curve((1.0, 100), (4.0, 60))
     again = from_rows(json.loads(json.dumps(to_rows(kept))))
@@ -184,6 +193,7 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
         },
         "curves": {name: {"causal": True, "points": points} for name in LINES},
         "ways": [{"name": name, **row} for name in LINES],
+        "saving_with_recall_on_both": {"saving": 1.25, "saving_95": [1.0, 1.5]},
         "detection": [told, {**told, "name": "EWMA", "delay_median": None, "delay_90": None}],
         "seeds": [{"streams": 20, **part}] * 3,
         "groups": [{"name": "few events", "seconds_per_event": 12.0, "streams": 20, **part}],
@@ -195,6 +205,7 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
     for told_number in (
         "4.25x (3.50 to 5.00)",
         "4.50x at 9.0 s",
+        "our gate and decoder against uniform, our decoder: 1.25x (1.00 to 1.50) saved",
         "0.90",
         "4.0%",
         "stamp 3.90x",
