@@ -258,8 +258,8 @@ def opening(result: Any) -> str:
         f"means the same as an earlier text gets that text, without a decode. With recall on both "
         f"sides the gate saves **{_saved_beyond_recall(result)}**. As the nodes run, one decode "
         f"each {nodes['interval']:.1f} s, they save {_saved(_NODES)(result)} against even "
-        f"intervals without recall; of that, recall alone saves {recall:.2f}x at even intervals too. The "
-        f"paper reports 2.85x, on other videos, choosing when each has ended. "
+        f"intervals without recall; of that, recall alone saves {recall:.2f}x at even intervals "
+        f"too. The paper reports 2.85x, on other videos, choosing when each has ended. "
         f"[All claims, measured](docs/evidence.md)."
     )
 

@@ -102,8 +102,9 @@ class _Study:
         for name, family in self.progress.track(
             to_choose(validation).items(), description="settings chosen"
         ):
+            tried = digest([(way.settings, way.knobs) for way in family])
             settings, knobs[name] = self.kept.once(
-                f"chosen, {name}", lambda family=family: chosen(family)
+                f"chosen, {name}, {tried}", lambda family=family: chosen(family)
             )
             ways.append(next(way for way in family if way.settings == settings))
         return ways, knobs

@@ -133,12 +133,9 @@ def choose(
     ways: Sequence[Way], streams: Sequence[Stream], texts: Texts, span: float, interval: float
 ) -> tuple[Way, float]:
     """The way with the highest CIDEr at a mean interval, and its knob's value nearest to it."""
-    coarse = [replace(way, knobs=way.knobs[::2]) for way in ways]
-    curves = [(way, way.curve(streams, texts, span)) for way in coarse]
+    curves = [(way, way.curve(streams, texts, span)) for way in ways]
     best, curve = max(curves, key=lambda pair: at_interval(pair[1], interval))
-    point = nearest_point(curve, interval)
-    full = next(way for way in ways if way.settings == best.settings)
-    return full, point.knob
+    return best, nearest_point(curve, interval).knob
 
 
 def nearest_point(curve: Curve, interval: float) -> Score:

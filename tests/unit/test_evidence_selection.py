@@ -170,6 +170,14 @@ def test_the_better_way_is_chosen_at_the_interval():
     assert (best.settings, best.knobs, knob) == ("early", (4.0, 8.0), 4.0)
 
 
+def test_every_value_of_a_knob_is_tried():
+    events = stream(embeddings(total=160), (10.0, 12.0, ["the lamp goes on"]))
+    evenly = sweeps.Way("w", True, "", (2.0, 4.0, 8.0), lambda s, k: [
+        Decode(at, at, at, s.embeddings[0]) for at in np.arange(0.0, 40.0, k)
+    ])  # fmt: skip
+    assert sweeps.choose([evenly], [events], texts, SPAN, 4.0)[1] == 4.0
+
+
 def texts_of_three(decodes):
     words = ("nothing happens here", "the lamp goes on", "a mug appears now", "all is quiet")
     return [words[int(np.argmax(d.embedding))] for d in decodes]
