@@ -3,7 +3,8 @@
     make evidence            # all of it
     make evidence QUICK=1    # a subset, below runs/; the documents stay as they are
 
-A claim that is measured is kept below runs/ and not measured again with the same weights.
+A claim that is measured is kept below runs/ and not measured again with the same weights and
+the same defaults of the gate and the decoder.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from rich.progress import (
 )
 
 from evidence.document import fill, table
+from evidence.kept import digest
 from evidence.paper import beside, opening
 from evidence.store import Entry, Store, ran_as, write_whole
 from vljepa_ros.runtime import FASTEST, Engine
+from vljepa_ros.runtime.describer import RECALL_WITHIN
+from vljepa_ros.streaming import GateConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 # In this order: replay plays the streams of selection, tasks asks the models of prediction.
@@ -38,6 +42,12 @@ CLAIMS = {
     "replay": "2. The same through the nodes",
     "tasks": "3. One embedding space, many tasks",
     "paraphrases": "4. Paraphrases land together",
+}
+# What ran for a claim where it is not only the shipped weights in the nodes' engine, {}.
+RAN = {
+    "prediction": "both arms, trained for it, in torch",
+    "tasks": "{}; tokens of frames, and the models of claim 1, in torch fp32",
+    "paraphrases": "{}; MiniLM as published, in torch fp32",
 }
 DOCUMENTS = ("docs/evidence.md", "README.md")
 
@@ -78,13 +88,17 @@ def present(name: str, entry: Entry, pictures: Path) -> dict[str, str]:
 
 
 def measured_on(entries: dict[str, Entry]) -> str:
-    """The table of the weights, the machine and the day of each result."""
-    head = ("claim", "weights and engine", "date", "processor", "cores")
+    """The table of what ran, the machine and the day of each result."""
+    head = ("claim", "what ran", "date", "processor", "cores")
     rows = [
-        (CLAIMS[name], f"`{e['model_id']}`", e["date"], e["processor"], e["cores"])
+        (CLAIMS[name], _ran(name, e["model_id"]), e["date"], e["processor"], e["cores"])
         for name, e in entries.items()
     ]
     return table(head, rows)
+
+
+def _ran(name: str, model_id: str) -> str:
+    return RAN.get(name, "{}").format(f"`{model_id}`")
 
 
 def collect(
@@ -150,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(names) - CLAIMS.keys():
         parser.error(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
     model_id = ran_as(Engine.load(config=FASTEST).info)
-    store = Store(options.work.resolve(), model_id, options.quick)
+    defaults = digest(GateConfig(), RECALL_WITHIN)
+    store = Store(options.work.resolve(), model_id, defaults, options.quick)
     out = store.folder if options.quick else ROOT
     entries, blocks = collect(store, names, options.data.resolve(), out / "docs")
     write(entries, blocks, out)

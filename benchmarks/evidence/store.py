@@ -22,11 +22,13 @@ class Store:
     Args:
         root: folder of all evidence.
         model_id: what ran, as `ran_as` names it.
+        defaults: digest of the nodes' defaults, which decide what gate and decoder tell.
         quick: whether they are of the subset.
     """
 
     root: Path
     model_id: str
+    defaults: str
     quick: bool
 
     @property
@@ -36,7 +38,7 @@ class Store:
 
     def path(self, name: str) -> Path:
         """Where a claim's result lies."""
-        return self.folder / "results" / self.model_id / f"{name}.json"
+        return self.folder / "results" / self.model_id / self.defaults / f"{name}.json"
 
     def work(self, name: str) -> Path:
         """A claim's own folder, which is made."""
