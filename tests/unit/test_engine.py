@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -152,6 +153,13 @@ def test_resize_keeps_the_whole_image() -> None:
     small = to_input_size(image, 224)
     assert small.shape == (224, 224, 3)
     assert small[:, -10:].min() > 200 > 50 > small[:, :190].max()
+
+
+@pytest.mark.parametrize(("height", "width"), [(720, 1280), (1080, 1920), (896, 1792)])
+def test_a_large_image_becomes_what_it_would_by_one_average(height: int, width: int) -> None:
+    image = _picture(height, width)
+    once = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)
+    assert np.abs(to_input_size(image, 224).astype(int) - once).max() <= 2
 
 
 def test_importing_the_runtime_needs_no_torch() -> None:

@@ -87,22 +87,9 @@ def to_rgb(message: Any, size: int | None = None) -> NDArray[np.uint8]:
     # The order of three channels does not matter to resizing, and costs less to change in a small
     # picture; a fourth channel costs more to resize than to leave out, and grey is not resized.
     if size is not None and pixels.ndim == 3 and pixels.shape[2] == 3:
-        pixels = to_input_size(_halve(pixels, size), size)
+        pixels = to_input_size(pixels, size)
     rgb = pixels if order is None else cv2.cvtColor(pixels, order)
-    return rgb if size is None else to_input_size(_halve(rgb, size), size)
-
-
-def _halve(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Halve a picture as long as both sides stay at least `size`.
-
-    For averages over two by two pixels OpenCV has instructions of the processor; over other areas
-    it takes many times as long. What remains to be done is then small, and so is the difference.
-    """
-    height, width = pixels.shape[:2]
-    while min(height, width) >= 2 * size and height % 2 == width % 2 == 0:
-        height, width = height // 2, width // 2
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return pixels
+    return rgb if size is None else to_input_size(rgb, size)
 
 
 def _check(message: Any) -> None:

@@ -31,7 +31,21 @@ def to_input_size(rgb: NDArray[np.uint8], size: int) -> NDArray[Any]:
         )
     if rgb.shape[:2] == (size, size):
         return np.ascontiguousarray(rgb)
-    shrinking = rgb.shape[0] > size or rgb.shape[1] > size
+    small = _halve(rgb, size)
+    shrinking = small.shape[0] > size or small.shape[1] > size
     # Averaging over areas leaves no aliases; it cannot enlarge.
     how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return cv2.resize(rgb, (size, size), interpolation=how)
+    return cv2.resize(small, (size, size), interpolation=how)
+
+
+def _halve(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Halve a picture as long as both sides stay at least `size`.
+
+    For averages over two by two pixels OpenCV has instructions of the processor; over other areas
+    it takes many times as long. What remains to be done is then small, and so is the difference.
+    """
+    height, width = pixels.shape[:2]
+    while min(height, width) >= 2 * size and height % 2 == width % 2 == 0:
+        height, width = height // 2, width // 2
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return pixels
