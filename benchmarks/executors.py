@@ -3,7 +3,8 @@
     . tools/env.sh && python benchmarks/executors.py
 
 The pipeline runs under each executor in turn: idle; with a camera of 1280x720 rgb8 at 30 Hz that
-nobody asks about; and embedding all frames that it can, while services are called.
+nobody asks about; and embedding all frames that it can, while services are called at random
+moments, each in its turn.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ from vljepa_ros.srv import EmbedText
 from vljepa_ros.nodes import lifecycle, pipeline
 
 KINDS = ("SingleThreadedExecutor", "MultiThreadedExecutor", "EventsExecutor")
-SERVICES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "embedder/get_parameters": (GetParameters, {"names": ["max_rate_hz"]}),
-    "embedder/get_state": (GetState, {}),
-    "embed_text": (EmbedText, {"text": "a red ball"}),
+STRETCH = 20.0  # s over which the calls are spread
+# The fields of the request with a number; a text is new each time, as known ones are not embedded.
+SERVICES: dict[str, tuple[Any, Callable[[int], dict[str, Any]]]] = {
+    "embedder/get_parameters": (GetParameters, lambda _: {"names": ["max_rate_hz"]}),
+    "embedder/get_state": (GetState, lambda _: {}),
+    "embed_text": (EmbedText, lambda number: {"text": f"a red ball and {number} mugs"}),
 }
 
 
@@ -42,6 +46,23 @@ def executor(kind: str) -> Any:
     from rclpy.experimental import EventsExecutor
 
     return EventsExecutor()
+
+
+def times_of_services(robot: Robot, calls: int) -> dict[str, float]:
+    """Percentiles of each service's times, in ms."""
+    names = list(SERVICES)
+
+    def ask(number: int) -> float:
+        service = names[number % len(names)]
+        request, fields = SERVICES[service]
+        return robot.call(service, request, **fields(number))[1] * 1e3
+
+    times = robot.spread(calls * len(names), STRETCH, ask)
+    found: dict[str, float] = {}
+    for place, service in enumerate(names):
+        of_service = times[place :: len(names)]
+        found[f"{service} p50"], found[f"{service} p95"] = np.percentile(of_service, (50, 95))
+    return found
 
 
 def measure(kind: str, seconds: float, calls: int) -> dict[str, Any]:
@@ -63,9 +84,7 @@ def measure(kind: str, seconds: float, calls: int) -> dict[str, Any]:
         heard: list[Any] = []
         robot.hear(SemanticEmbedding, "embedding", heard.append)
         robot.until(lambda: len(heard) > 5, "embeddings")
-        for service, (request, fields) in SERVICES.items():
-            times = [robot.call(service, request, **fields)[1] * 1e3 for _ in range(calls)]
-            row[f"{service} p50"], row[f"{service} p95"] = np.percentile(times, (50, 95))
+        row |= times_of_services(robot, calls)
     return row
 
 

@@ -21,13 +21,14 @@ from vljepa_ros.msg import SemanticEmbedding
 from vljepa_ros.srv import Ask
 
 SIZE = (1280, 720)
+STRETCH = 20.0  # s over which the questions of a kind are spread
 
 
 def ask(robot: Robot, times: int) -> list[float]:
-    """Times of some questions, in s."""
+    """Times of some questions at random moments, in s."""
     fields: dict[str, Any] = {"question": QUERY, "candidates": list(CANDIDATES)}
     robot.until(lambda: robot.call("ask", Ask, **fields)[0].success, "an answer")
-    return [robot.call("ask", Ask, **fields)[1] for _ in range(times)]
+    return robot.spread(times, STRETCH, lambda _: robot.call("ask", Ask, **fields)[1])
 
 
 def through_the_nodes(times: int) -> tuple[list[float], list[float]]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rclpy
 from ament_index_python.packages import get_package_prefix
 from lifecycle_msgs.srv import GetState
@@ -134,6 +135,24 @@ class Robot:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=max(0.0, end - time.monotonic()))
+
+    def spread(self, times: int, seconds: float, call: Callable[[int], float]) -> list[float]:
+        """Call at random moments of a stretch of time, which are the same in every run.
+
+        Args:
+            times: how often.
+            seconds: of the stretch; a call that lasts too long delays the next.
+            call: gets the number of the call.
+
+        Returns:
+            What the calls returned.
+        """
+        moments = np.sort(np.random.default_rng(0).uniform(0, seconds, times))
+        begun, found = time.monotonic(), []
+        for number, moment in enumerate(moments):
+            self.wait(begun + moment - time.monotonic())
+            found.append(call(number))
+        return found
 
     def wait_active(self, *names: str) -> None:
         """Wait until nodes are active."""
