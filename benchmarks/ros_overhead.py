@@ -6,14 +6,16 @@ Both receive the same camera, make the model's input of each image, and publish 
 model is left out of both. The naive node does as most do: a Python message, cv_bridge (where it
 imports, otherwise rosbags-image), PIL, the preprocessing of torchvision, `.tolist()`. A third node
 takes the bytes of each image, does nothing with them, and publishes: what receiving itself costs.
+They take turns with the camera, and the others wait.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,25 +122,50 @@ def run_node(
 RUN = {"receiver": run_receiver, "embedder": run_embedder, "naive": run_naive}
 
 
-def measure(kind: str, size: tuple[int, int], seconds: float) -> float:
-    """CPU of a node for each embedding, in s."""
-    heard: list[Any] = []
+def measure(size: tuple[int, int], rounds: int, seconds: float) -> dict[str, float]:
+    """CPU of each node for each embedding, in ms: the median of the rounds."""
+    heard: dict[str, list[Any]] = {kind: [] for kind in RUN}
+    spent: dict[str, list[float]] = {kind: [] for kind in RUN}
     with Robot(f"/ros_overhead_{os.getpid()}") as robot:
-        limit = {"max_rate_hz": 0.0} if kind == "embedder" else {}
-        pid = robot.start([sys.executable, __file__, "--run", kind], **limit)
-        robot.hear(SemanticEmbedding, "embedding", heard.append)
-        robot.camera("image", *size)
-        robot.until(lambda: len(heard) > 30, "embeddings")
-        heard.clear()
-        before = cpu(pid)
-        robot.wait(seconds)
-        return (cpu(pid) - before) / len(heard)
+        processes = {}
+        for kind in RUN:
+            limit = {"max_rate_hz": 0.0} if kind == "embedder" else {}
+            command = [sys.executable, __file__, "--run", kind]
+            processes[kind] = robot.start(command, namespace=kind, **limit)
+            robot.hear(SemanticEmbedding, f"{kind}/embedding", heard[kind].append)
+        robot.wait_active("embedder/embedder")
+        for _ in range(rounds):
+            for kind, pid in processes.items():
+                heard[kind].clear()
+                camera = robot.camera(f"{kind}/image", *size)
+                robot.until(lambda kind=kind: len(heard[kind]) > 15, f"embeddings of {kind}")
+                heard[kind].clear()
+                before = cpu(pid)
+                robot.wait(seconds)
+                spent[kind].append((cpu(pid) - before) / len(heard[kind]) * 1e3)
+                robot.stop(camera)
+    return {kind: statistics.median(values) for kind, values in spent.items()}
+
+
+def compared(size: tuple[int, int], ms: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The rows of one size."""
+    what = "CPU of the embedder around the engine, {}x{}".format(*size)
+    naive = "the naive node's"
+    ours, theirs = (ms[kind] - ms["receiver"] for kind in ("embedder", "naive"))
+    above = {"embedder_above_ms": ours, "naive_above_ms": theirs}
+    ratio = theirs / ours if ours > 0 else None
+    costs = {f"{kind}_ms": value for kind, value in ms.items()}
+    return [
+        row(what, naive, ms["naive"] / ms["embedder"], "at least 5x", costs),
+        row(f"{what}, above receiving", naive, ratio, "at least 5x", above),
+    ]
 
 
 def main() -> None:
     """Measure the nodes with both sizes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each stream")
+    parser.add_argument("--rounds", type=int, default=5, help="of all nodes")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each node in a round")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--run", choices=RUN, help=argparse.SUPPRESS)
     options, rest = parser.parse_known_args()
@@ -146,15 +173,8 @@ def main() -> None:
         RUN[options.run]([sys.argv[0], *rest])
         return
     rows = []
-    for width, height in SIZES:
-        floor, ours, naive = (measure(kind, (width, height), options.seconds) for kind in RUN)
-        costs = {"embedder_ms": ours * 1e3, "naive_ms": naive * 1e3, "receiver_ms": floor * 1e3}
-        what = f"CPU of the naive node around the engine, {width}x{height}"
-        above = (naive - floor) / (ours - floor) if ours > floor else None
-        rows += [
-            row(what, "the embedder's", naive / ours, "at least 5x", costs),
-            row(f"{what}, above receiving", "the embedder's", above, "at least 5x", costs),
-        ]
+    for size in SIZES:
+        rows += compared(size, measure(size, options.rounds, options.seconds))
     report("ros_overhead", rows, options.json)
 
 
