@@ -24,7 +24,7 @@ from robot import FOLDER
 SCRIPTS = {
     "engine": ["--trials", "2"],
     "camera_to_embedding": ["--seconds", "5", "--frames", "30"],
-    "ros_overhead": ["--seconds", "4"],
+    "ros_overhead": ["--rounds", "2", "--seconds", "2"],
     "questions": ["--questions", "15"],
     "cameras": ["--seconds", "5"],
     "startup": ["--starts", "1"],
@@ -41,7 +41,7 @@ def run(name: str, arguments: list[str]) -> dict[str, Any]:
         command = [sys.executable, str(FOLDER / f"{name}.py"), "--json", str(path), *arguments]
         with power() as watts:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        figures: dict[str, Any] = json.loads(path.read_text())
+        figures: dict[str, Any] = {**json.loads(path.read_text()), "arguments": arguments}
         return {**figures, "watts": watts} if watts else figures
 
 
@@ -54,18 +54,22 @@ def table(results: list[dict[str, Any]]) -> str:
                 ratio = "-" if line["ratio"] is None else f"{line['ratio']:.2f}x"
                 lines.append(f"| {line['what']} | {line['against']} | {ratio} | {line['goal']} |")
     for result in results:
+        if result["arguments"]:
+            lines.append(f"\n{result['benchmark']}, with {' '.join(result['arguments'])}")
+    for result in results:
         if "watts" in result:
             rails = ", ".join(f"{rail} {mean:.1f} W" for rail, mean in result["watts"].items())
             lines.append(f"\nPower during {result['benchmark']}: {rails}")
     return "\n".join(lines)
 
 
-def kept(path: Path, names: list[str]) -> list[dict[str, Any]]:
-    """Figures that a file has of other scripts than those that were named, each with its date."""
-    if not names or not path.is_file():
+def kept(path: Path, measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Figures that a file has of scripts that were not measured now, each with its date."""
+    if not path.is_file():
         return []
+    names = SCRIPTS.keys() - {result["benchmark"] for result in measured}
     results = json.loads(path.read_text(encoding="utf-8"))["results"]
-    return [result for result in results if result["benchmark"] not in names]
+    return [result for result in results if result["benchmark"] in names]
 
 
 def main() -> None:
@@ -73,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(SCRIPTS)}; default: all")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", type=Path, help="file for the figures; keeps those not named")
+    parser.add_argument("--json", type=Path, help="file for the figures; others in it stay")
     options = parser.parse_args()
     results = []
     for name in options.names or SCRIPTS:
@@ -83,7 +87,7 @@ def main() -> None:
         except subprocess.CalledProcessError:
             print(f"{name} failed", file=sys.stderr)
     if options.json is not None:
-        figures = {**machine(), "results": kept(options.json, options.names) + results}
+        figures = {**machine(), "results": kept(options.json, results) + results}
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(table(results))
     sys.exit(len(results) != len(options.names or SCRIPTS))

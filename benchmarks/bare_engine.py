@@ -48,7 +48,7 @@ def time_frames(width: int, height: int, frames: int) -> dict[str, Any]:
 def in_a_process(size: tuple[int, int], frames: int) -> dict[str, Any]:
     """The same in a process of its own, as the nodes have theirs."""
     command = [sys.executable, __file__, *map(str, (*size, frames))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     costs: dict[str, Any] = json.loads(done.stdout)
     return costs
 
