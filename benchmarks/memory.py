@@ -17,13 +17,13 @@ from robot import Robot, memory
 from vljepa_ros.msg import SemanticEmbedding
 
 FIRST = 1000  # frames
-SIZE, RATE = (64, 48), 100.0  # Hz: more than it embeds
+SIZE, RATE = (64, 48), 200.0  # Hz: more than it embeds
 
 
 def main() -> None:
     """Let it run, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--frames", type=int, default=50_000)
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     heard = 0
