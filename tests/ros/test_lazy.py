@@ -59,7 +59,7 @@ def test_without_readers_nothing_is_encoded(pipeline: Any, show: Callable[[int],
 def test_a_reader_of_descriptions_wakes_the_whole_chain(
     pipeline: Any, show: Callable[[int], None]
 ) -> None:
-    reader = pipeline.node.create_subscription(Description, "description", print, RESULTS)
+    reader = pipeline.node.create_subscription(Description, "description", lambda _: None, RESULTS)
     pipeline.until(lambda: pipeline.node.count_subscribers("embedding"), "the gate to listen")
     # The embedder may learn of it later than this test does.
     numbers = count(10)
@@ -82,7 +82,7 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
 
 
 def test_a_node_that_is_not_active_hears_nothing(pipeline: Any) -> None:
-    reader = pipeline.node.create_subscription(Description, "description", print, RESULTS)
+    reader = pipeline.node.create_subscription(Description, "description", lambda _: None, RESULTS)
     pipeline.until(lambda: pipeline.node.count_subscribers("embedding"), "the gate to listen")
     assert pipeline.change("decoder", "deactivate")
     pipeline.until(lambda: not pipeline.node.count_subscribers("embedding"), "the gate to rest")

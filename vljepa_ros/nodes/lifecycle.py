@@ -204,8 +204,8 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
     receive_large_images()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     nodes: list[ManagedNode] = []
-    # It costs half of what MultiThreadedExecutor does (benchmarks/executors.py), so no callback
-    # may last: what does, goes to a thread of its own.
+    # It costs little more than half of what MultiThreadedExecutor does (benchmarks/executors.py),
+    # so no callback may last: what does, goes to a thread of its own.
     executor = SingleThreadedExecutor()
     code = 0
     try:

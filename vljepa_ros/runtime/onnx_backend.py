@@ -114,10 +114,17 @@ class OnnxBackend:
                 path = self._folder / f"{part}.onnx"
                 providers = self._placement.providers(self._description["profiles"].get(part))
                 wanted = [p if isinstance(p, str) else p[0] for p in providers]
+                # ONNX Runtime 1.23, the last for Python 3.10, fails to fuse norms between the casts
+                # that fp16 needs on a CPU.
+                cast = self.info.precision == "fp16" and self.info.device == "cpu"
                 try:
                     # Of itself it would go on with the CPU where a provider does not start.
                     session = InferenceSession(
-                        str(path), options, providers=providers, enable_fallback=0
+                        str(path),
+                        options,
+                        providers=providers,
+                        enable_fallback=0,
+                        disabled_optimizers=["SimplifiedLayerNormFusion"] if cast else None,
                     )
                     session.disable_fallback()
                 except Exception as error:  # of its own kinds, one for each cause

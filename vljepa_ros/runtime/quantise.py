@@ -77,8 +77,13 @@ def _halve(path: Path, made: Path) -> None:
 def _shrink(path: Path, made: Path) -> None:
     """Weights of the matrix products in int8; what comes in is scaled as it comes."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.registry import IntegerOpsRegistry
 
-    quantize_dynamic(path, made, per_channel=True, weight_type=QuantType.QInt8)
+    # ONNX Runtime 1.23, the last for Python 3.10, cannot run a convolution of clips in int8.
+    kinds = [kind for kind in IntegerOpsRegistry if kind != "Conv"]
+    quantize_dynamic(
+        path, made, op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8
+    )
 
 
 def _calibrate(path: Path, made: Path, frames: NDArray[np.uint8]) -> None:
