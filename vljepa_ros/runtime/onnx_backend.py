@@ -114,8 +114,8 @@ class OnnxBackend:
                 path = self._folder / f"{part}.onnx"
                 providers = self._placement.providers(self._description["profiles"].get(part))
                 wanted = [p if isinstance(p, str) else p[0] for p in providers]
-                # ONNX Runtime 1.23, the last for Python 3.10, fails to fuse norms between the casts
-                # that fp16 needs on a CPU.
+                # ONNX Runtime 1.23, the last for Python 3.10, fails to fuse norms between the
+                # casts that fp16 needs on a CPU.
                 cast = self.info.precision == "fp16" and self.info.device == "cpu"
                 try:
                     # Of itself it would go on with the CPU where a provider does not start.
