@@ -27,6 +27,18 @@ _SOURCES = ("composites",)
 _SHAPE = (54, 976)  # of the tokens of a frame
 
 
+@pytest.fixture
+def root(data: Path, tmp_path: Path) -> Path:
+    """A copy of the data folder, to be changed."""
+    return shutil.copytree(data, tmp_path / "data")
+
+
+@pytest.fixture
+def shard(root: Path) -> Path:
+    """Its first shard."""
+    return shard_path(root, "composites", "train", 0)
+
+
 def test_pictures_are_those_that_were_encoded(data: Path, x_encoder: EfficientNet) -> None:
     episodes = load_episodes(data, _SOURCES, "train", _SHAPE)
     pictures = load_pictures(data, _SOURCES, "train", 224)
@@ -54,10 +66,8 @@ def test_tokens_of_another_x_encoder_are_refused_and_made_again(
 
 
 def test_tokens_of_another_x_encoder_of_the_same_shape_are_made_again(
-    data: Path, encoder: FrameEncoder, tmp_path: Path
+    root: Path, shard: Path, encoder: FrameEncoder
 ) -> None:
-    root = shutil.copytree(data, tmp_path / "data")
-    shard = shard_path(root, "composites", "train", 0)
     stored = np.load(features_path(shard))
     ours = EfficientNet(EfficientNetConfig())
     ours.load_pretrained()
@@ -74,10 +84,8 @@ def test_tokens_of_another_x_encoder_of_the_same_shape_are_made_again(
 
 
 def test_tokens_from_before_there_were_fingerprints_are_taken(
-    data: Path, encoder: FrameEncoder, tmp_path: Path
+    root: Path, shard: Path, encoder: FrameEncoder
 ) -> None:
-    root = shutil.copytree(data, tmp_path / "data")
-    shard = shard_path(root, "composites", "train", 0)
     fingerprint_path(shard).unlink()
     assert len(load_episodes(root, _SOURCES, "train", _SHAPE, encoder.fingerprint)) == 4
     encoded: list[int] = []
@@ -88,10 +96,8 @@ def test_tokens_from_before_there_were_fingerprints_are_taken(
 
 
 def test_tokens_of_a_shard_that_was_written_again_are_made_again(
-    data: Path, encoder: FrameEncoder, tmp_path: Path
+    root: Path, shard: Path, encoder: FrameEncoder
 ) -> None:
-    root = shutil.copytree(data, tmp_path / "data")
-    shard = shard_path(root, "composites", "train", 0)
     stored = np.load(features_path(shard))
     np.save(features_path(shard), stored[:8])  # as of a shard of one episode
     with pytest.raises(InputError, match="has 8 frames and its shard 32"):
