@@ -161,9 +161,7 @@ class Robot:
 
     def call(self, service: str, kind: Any, **fields: Any) -> tuple[Any, float]:
         """Call a service; its response, and the time it took in s."""
-        client = self._clients.get(service)
-        if client is None:
-            client = self._clients[service] = self.node.create_client(kind, service)
+        client = self._client(service, kind)
         self.until(client.service_is_ready, f"the service {service}")
         started = time.perf_counter()
         future = client.call_async(kind.Request(**fields))
@@ -171,8 +169,18 @@ class Robot:
         return future.result(), time.perf_counter() - started
 
     def _is_active(self, name: str) -> bool:
-        state, _ = self.call(f"{name}/get_state", GetState)
-        return bool(state.current_state.label == "active")
+        client = self._client(f"{name}/get_state", GetState)
+        if not client.service_is_ready():
+            return False
+        # An answer is lost while the node has not found this one yet; `until` asks again.
+        future = client.call_async(GetState.Request())
+        self._executor.spin_until_future_complete(future, timeout_sec=2.0)
+        return future.done() and bool(future.result().current_state.label == "active")
+
+    def _client(self, service: str, kind: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        return self._clients[service]
 
     def _run(self, command: Sequence[str]) -> int:
         environment = {**os.environ, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -30,11 +31,13 @@ from evidence.questions import Questions, chance, draw_questions, perfect_cider,
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
 from vljepa_ros.runtime.frames import FrameEncoder
+from vljepa_ros.training import captions, dataset, language, phrases
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_pictures
 from vljepa_ros.training.loop import training_words
 from vljepa_ros.training.optimise import run_stage
+from vljepa_ros.training.phrases import HELD_OUT
 
 ARMS = ("vl-jepa", "vlm")
 _CHECKPOINTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the steps
@@ -59,7 +62,7 @@ class Settings:
     batch_size: int = 64
     warmup_steps: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
-    rates: tuple[float, ...] = (7e-4, 2e-3)  # of learning, tried on the validation split
+    rates: tuple[float, ...] = (7e-4, 2e-3, 4e-3, 8e-3)  # of learning, tried on "val"
     trial_steps: int = 64  # of each rate
     decoder_steps: int = 1500
     decoder_rate: float = 1e-3
@@ -82,7 +85,9 @@ class Comparison:
 
     def __init__(self, data: Path, work: Path, settings: Settings, progress: Progress) -> None:
         self.data, self.settings, self.progress = data, settings, progress
-        self.kept = Kept(work / f"{settings.steps}-{digest(settings)}")
+        # The questions decide all numbers, and are made by code.
+        asked = [inspect.getsource(module) for module in (captions, dataset, language, phrases)]
+        self.kept = Kept(work / f"{settings.steps}-{digest(settings, asked)}")
         torch.manual_seed(_SEED)  # of the Y-Decoder's start
         self.base = VLJEPA(base_config(settings.predictor, settings.decoder)).eval()
         self.base.load_pretrained()
@@ -210,7 +215,10 @@ class Comparison:
 
     def _sampler(self, kind: type[Sampler], seed: int) -> Sampler:
         """Without hard negatives, which only one of the arms could learn from."""
-        return kind(self.episodes, self.base.window, KIND_WEIGHTS, seed, negatives=0)
+        unnamed = [" ".join(pair) for pair in HELD_OUT]
+        return kind(
+            self.episodes, self.base.window, KIND_WEIGHTS, seed, negatives=0, unnamed=unnamed
+        )
 
     def _load(self, split: str, counts: Mapping[str, int]) -> dict[str, list[Episode]]:
         return load_first(self.data, split, counts, self.encoder, self.progress)

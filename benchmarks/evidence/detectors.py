@@ -170,15 +170,19 @@ class RunLengths:
         steps = np.concatenate([np.diff(pca.transform(row), axis=0) for row in rows])
         return cls(pca, np.cov(steps.T) / 2 + 1e-6 * np.eye(dims))
 
-    def posterior(self, embeddings: Embeddings, hazard: float) -> NDArray[np.float32]:
+    def posterior(
+        self, embeddings: Embeddings, hazard: float, noise: float = 1.0
+    ) -> NDArray[np.float32]:
         """(T, T + 1) probability after each embedding that the segment has r of them so far.
 
         Args:
             embeddings: (T, D).
             hazard: share of the embeddings that begin a segment, a priori.
+            noise: times the covariance, which is too small where windows of embeddings that
+                follow each other share frames.
         """
         dims = self.pca.n_components
-        precision = torch.from_numpy(np.linalg.inv(self.noise) / (dims + 2)).float()
+        precision = torch.from_numpy(np.linalg.inv(noise * self.noise) / (dims + 2)).float()
         model = MultivariateT(dims, dof=dims + 2, kappa=0.05, scale=precision)
         detector = OnlineChangepointDetector(partial(constant_hazard, 1 / hazard), model)
         rows = np.zeros((len(embeddings), len(embeddings) + 1), np.float32)

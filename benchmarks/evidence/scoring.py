@@ -130,6 +130,18 @@ def score(
     )
 
 
+def frontier(curve: Curve) -> Curve:
+    """The points that no other beats in both CIDEr and interval, by interval.
+
+    A threshold far too low makes a detector decode late, and its curve turn back.
+    """
+    found: Curve = []
+    for point in sorted(curve, key=lambda s: (s.interval, s.mean), reverse=True):
+        if not found or point.mean > found[-1].mean:
+            found.append(point)
+    return found[::-1]
+
+
 def equal_interval(curve: Curve, value: float) -> float | None:
     """The longest interval at which a curve still reaches a CIDEr of `value`, None if nowhere.
 
@@ -152,14 +164,18 @@ def at_interval(curve: Curve, interval: float) -> float:
     return float(np.interp(np.log(interval), np.log(intervals), values, right=0.0))
 
 
+def best_of_all(baselines: Sequence[Curve]) -> float:
+    """The CIDEr beyond which nothing counts: a little less than the baselines' best."""
+    return _PLATEAU * max(score.mean for curve in baselines for score in curve)
+
+
 def baseline_interval(value: float, baselines: Sequence[Curve]) -> float:
     """The longest interval at which one of the baselines reaches a CIDEr of `value`.
 
     All that is higher than 98 % of the baselines' best counts as that: there a baseline gains
     nothing more from decoding oftener, and the noise of its plateau must not decide.
     """
-    best = max(score.mean for curve in baselines for score in curve)
-    reached = [equal_interval(curve, min(value, _PLATEAU * best)) for curve in baselines]
+    reached = [equal_interval(curve, min(value, best_of_all(baselines))) for curve in baselines]
     return max(interval for interval in reached if interval is not None)
 
 

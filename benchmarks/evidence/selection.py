@@ -8,7 +8,6 @@ settings has them chosen on streams of their own, for the gate's mean interval.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,20 @@ import numpy as np
 from rich.progress import Progress
 
 from evidence.detection import detect
-from evidence.detectors import remembered
 from evidence.intervals import mean_interval
-from evidence.kept import Kept, digest
 from evidence.scoring import (
     NEARNESS,
     Curve,
     Score,
-    Texts,
     baseline_interval,
-    from_rows,
+    best_of_all,
     saving,
     saving_interval,
-    score,
-    to_rows,
 )
 from evidence.selection_picture import draw
 from evidence.selection_tables import markdown
-from evidence.store import ran_as
-from evidence.streams import Stream, load_streams, make_streams
+from evidence.streams import Stream
+from evidence.study import FULL, QUICK, SEEDS, Study
 from evidence.sweeps import (
     GATE,
     MEMORY,
@@ -42,108 +36,14 @@ from evidence.sweeps import (
     UNIFORM,
     UNIFORM_MEMORY,
     Way,
-    choose,
     nearest_point,
     offline,
-    ours,
-    to_choose,
 )
-from vljepa_ros.runtime import FASTEST, Engine
-from vljepa_ros.streaming import GateConfig
 
 __all__ = ["draw", "markdown", "run"]
 
-_SEEDS = 3
 _GROUPS = ("few events", "more events", "most events")
 _WORTH = 0.5  # share of the baselines' best CIDEr above which a saving is worth telling
-
-
-@dataclass(frozen=True)
-class _Size:
-    """How many streams of each kind, and how long in s."""
-
-    counts: dict[str, int]
-    seconds: float
-
-
-_FULL = _Size({"validation": 9, "test": 60, "test-still": 12}, 180.0)
-_QUICK = _Size({"validation": 3, "test": 6, "test-still": 1}, 60.0)
-
-
-class _Study:
-    """The streams, what has been decoded, and the folder where curves are kept."""
-
-    def __init__(self, work: Path, size: _Size, progress: Progress) -> None:
-        make_streams(work, size.counts, _SEEDS, size.seconds, progress)
-        self.engine = Engine.load("vljepa-tiny", FASTEST)
-        info = self.engine.info
-        self.span = (info.window_frames - 1) * info.window_period
-        self.texts = Texts(self.engine)
-        self.progress = progress
-        self.streams = {
-            kind: load_streams(work, kind, count, self.engine, progress)
-            for kind, count in size.counts.items()
-        }
-        self.kept = Kept(work / f"curves-{size.seconds:g}s" / ran_as(info) / digest(GateConfig()))
-
-    def ways(self) -> tuple[list[Way], dict[str, float]]:
-        """All ways, and the value of the knob at which each is looked at more closely."""
-        validation = self.streams["validation"]
-        gate = ours()[0]
-        threshold = GateConfig().threshold
-        told = [gate.decode(stream, threshold) for stream in validation]
-        interval = score(validation, told, self.texts, self.span).interval
-        ways, knobs = [*offline(), *ours()], {GATE: threshold, MEMORY: threshold}
-
-        def chosen(family: Sequence[Way]) -> tuple[str, float]:
-            best, knob = choose(family, validation, self.texts, self.span, interval)
-            return best.settings, knob
-
-        for name, family in self.progress.track(
-            to_choose(validation).items(), description="settings chosen"
-        ):
-            tried = digest([(way.settings, way.knobs) for way in family])
-            settings, knobs[name] = self.kept.once(
-                f"chosen, {name}, {tried}", lambda family=family: chosen(family)
-            )
-            ways.append(next(way for way in family if way.settings == settings))
-        return ways, knobs
-
-    def recall(self) -> list[dict[str, float]]:
-        """What the decoder's recall saves and costs on the validation streams, by its distance."""
-        found = []
-        for within in RECALLS:
-            point = score(
-                self.streams["validation"],
-                [
-                    remembered(ours()[0].decode(stream, GateConfig().threshold), within)
-                    for stream in self.streams["validation"]
-                ],
-                self.texts,
-                self.span,
-            )
-            found.append({"within": within, "interval": point.interval, "cider": point.mean})
-        return found
-
-    def curve(self, way: Way) -> Curve:
-        """Of the test streams; measured once."""
-        return from_rows(
-            self.kept.once(
-                f"{way.name}, {digest(way.settings, way.knobs)}",
-                lambda: to_rows(way.curve(self.streams["test"], self.texts, self.span)),
-            )
-        )
-
-    def saving_by_nearness(self, nearness: str) -> float:
-        """The gate's saving when a decode stands for another time; see `scoring.about`."""
-        test, threshold = self.streams["test"], GateConfig().threshold
-        common = (self.texts, self.span)
-
-        def of(way: Way, knob: float) -> Score:
-            return score(test, [way.decode(s, knob) for s in test], *common, knob, nearness)
-
-        plain = [way for way in offline() if way.name in UNIFORM]
-        return saving(of(ours()[0], threshold), [[of(w, k) for k in w.knobs] for w in plain])
 
 
 def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, Any]:
@@ -155,7 +55,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         quick: a few short streams.
         progress: shows the steps.
     """
-    study = _Study(work, _QUICK if quick else _FULL, progress)
+    study = Study(work, QUICK if quick else FULL, progress)
     ways, knobs = study.ways()
     curves = {
         way.name: study.curve(way) for way in progress.track(ways, description="ways compared")
@@ -186,19 +86,30 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         "ways": rows,
         "saving_with_recall_on_both": saving_beyond_recall(curves, knobs),
         "detection": [
-            _detection(way, knobs[way.name], study)
+            study.measured(
+                f"detection, {way.name}",
+                (way.settings, knobs[way.name]),
+                lambda way=way: _detection(way, knobs[way.name], study),
+            )
             for way in ways
             if way.name in knobs and way.name != MEMORY  # which tells when the gate does
         ],
-        "recall": study.recall(),
+        "recall": study.measured("recall", RECALLS, study.recall),
         "seeds": [
             _part(curves, knobs, [i for i, s in enumerate(test) if s.facts["seed_group"] == seed])
-            for seed in range(_SEEDS)
+            for seed in range(SEEDS)
         ],
         "groups": _by_density(curves, knobs, test),
         "nearness": {
             "shown": saving(gate, baselines),
-            **{nearness: study.saving_by_nearness(nearness) for nearness in NEARNESS[1:]},
+            **{
+                nearness: study.measured(
+                    f"nearness, {nearness}",
+                    [(way.name, way.knobs) for way in offline()],
+                    lambda nearness=nearness: study.saving_by_nearness(nearness),
+                )
+                for nearness in NEARNESS[1:]
+            },
         },
     }
 
@@ -230,9 +141,19 @@ def _row(way: Way, curve: Curve, point: Score, baselines: Sequence[Curve]) -> di
 
 
 def saving_beyond_recall(curves: dict[str, Curve], knobs: dict[str, float]) -> dict[str, Any]:
-    """What the nodes save against even intervals whose decoder recalls as well as theirs."""
-    point, even = _at(curves[MEMORY], knobs[MEMORY]), [curves[UNIFORM_MEMORY]]
-    return {"saving": saving(point, even), "saving_95": saving_interval(point, even)}
+    """What the nodes save against even intervals whose decoder recalls as well as theirs.
+
+    `recall_alone` is what recall saves at even intervals, at the same CIDEr.
+    """
+    point = _at(curves[MEMORY], knobs[MEMORY])
+    recalling, plain = ([curves[name] for name in of] for of in (UNIFORM_MEMORY, UNIFORM))
+    value = min(point.mean, best_of_all(recalling), best_of_all(plain))
+    alone = baseline_interval(value, recalling) / baseline_interval(value, plain)
+    return {
+        "saving": saving(point, recalling),
+        "saving_95": saving_interval(point, recalling),
+        "recall_alone": alone,
+    }
 
 
 def _part(curves: dict[str, Curve], knobs: dict[str, float], rows: list[int]) -> dict[str, Any]:
@@ -265,7 +186,7 @@ def _by_density(
     ]
 
 
-def _detection(way: Way, knob: float, study: _Study) -> dict[str, Any]:
+def _detection(way: Way, knob: float, study: Study) -> dict[str, Any]:
     """Delay in s, missed events and false alarms of a causal way."""
     test, still = study.streams["test"], study.streams["test-still"]
     found = detect(test, [way.decode(s, knob) for s in test], study.span)

@@ -26,14 +26,14 @@ LINES: dict[str, tuple[str, float, str]] = {
     "kernel change points, averaged": ("#b9a26a", 1.2, "-."),
     "Ward clustering": ("#d98e32", 2.2, "-"),
     "Ward clustering, averaged": ("#d98e32", 1.4, ":"),
-    UNIFORM_MEMORY: ("#8a8a8a", 1.4, "--"),
+    UNIFORM_MEMORY[0]: ("#8a8a8a", 1.4, "--"),
     "uniform": ("#8a8a8a", 2.2, "-"),
     "uniform, averaged": ("#8a8a8a", 1.4, ":"),
 }
 _NAMES = {
     "uniform": "at even times (uniform)",
     "uniform, averaged": "at even times, averaged",
-    UNIFORM_MEMORY: "at even times, our decoder",
+    UNIFORM_MEMORY[0]: "at even times, our decoder",
     "Ward clustering": "the paper's clustering, offline",
     "Ward clustering, averaged": "the paper's clustering, averaged",
     "kernel change points, averaged": "best segmentation, offline",

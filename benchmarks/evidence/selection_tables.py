@@ -21,8 +21,11 @@ def markdown(result: dict[str, Any]) -> str:
     senses = ", ".join(f"{name} {value:.2f}x" for name, value in result["nearness"].items())
     sense = f"Decodes that the gate saves, by what time a sentence stands for: {senses}."
     tables = (_ways(result), _detection(result), _parts(result), _recall(result))
-    both = times(result["saving_with_recall_on_both"])
-    fair = f"With recall on both sides, {MEMORY} against {UNIFORM_MEMORY}: {both} saved."
+    beyond = result["saving_with_recall_on_both"]
+    both, alone = times(beyond), beyond["recall_alone"]
+    even = " or ".join(UNIFORM_MEMORY)
+    fair = f"With recall on both sides, {MEMORY} against {even}: {both} saved. "
+    fair += f"Recall alone saves {alone:.2f}x at even intervals."
     return "\n\n".join([about, tables[0], fair, *tables[1:], sense])
 
 

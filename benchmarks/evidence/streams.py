@@ -158,13 +158,22 @@ def plan_disturbance(seed: int, seconds: float) -> Disturbance:
     return Disturbance(turn, rng.uniform(*_SWAY), light)
 
 
-def annotations(episode: Episode, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each event's start and end in s, and wordings of it."""
+def facts_of(episode: Episode, seed: int) -> dict[str, Any]:
+    """What is kept with the pictures of a stream that is drawn with `seed`."""
+    times = [{"start": event.start, "end": event.end} for event in episode.script.events]
+    return episode.facts(PERIOD) | {"seed_group": seed, "annotations": times}
+
+
+def worded(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each event's start and end in s, and its wordings in training.
+
+    They are made from the facts, and not kept with the pictures, since training's may change.
+    """
     found = []
-    for event, entry in zip(episode.script.events, facts["events"], strict=True):
-        sample = make_sample(facts, entry["start"] - 1, entry["start"], "event", Random(0))
+    for time, event in zip(facts["annotations"], facts["events"], strict=True):
+        sample = make_sample(facts, event["start"] - 1, event["start"], "event", Random(0))
         assert sample is not None
-        found.append({"start": event.start, "end": event.end, "wordings": list(sample.answers)})
+        found.append({**time, "wordings": list(sample.answers)})
     return found
 
 
@@ -191,8 +200,7 @@ def write_stream(work: Path, kind: str, index: int, seed: int, seconds: float) -
     cv2.setNumThreads(1)
     number = stream_seed(seed, kind, index)
     episode = plan_stream(number, seconds, still=kind.endswith("still"))
-    facts = episode.facts(PERIOD)
-    facts |= {"seed_group": seed, "annotations": annotations(episode, facts)}
+    facts = facts_of(episode, seed)
     with ShardWriter(shard_path(work, "streams", kind, index)) as writer:
         images = draw_stream(episode, plan_disturbance(number, seconds))
         jpegs = [encode_jpeg(to_input_size(image, INPUT_SIZE)) for image in images]
@@ -240,8 +248,9 @@ def load_streams(
     for index in range(count):
         shard = shard_path(work, "streams", kind, index)
         facts = index_shard(shard)[0].facts
+        facts["annotations"] = worded(facts)
         path = work / "embeddings" / ran_as(engine.info) / kind / f"{index:04d}.npy"
-        if not path.exists() or len(np.load(path, mmap_mode="r")) != facts["frames"]:
+        if not path.exists() or path.stat().st_mtime < shard.stat().st_mtime:
             ((_, jpegs),) = read_shards([shard])
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(".part.npy")

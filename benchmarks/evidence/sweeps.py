@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from evidence import detectors
 from evidence.detectors import Decode, RunLengths
-from evidence.scoring import Curve, Score, Texts, at_interval, score
+from evidence.scoring import Curve, Score, Texts, at_interval, frontier, score
 from evidence.streams import PERIOD, Stream
 from vljepa_ros.runtime.describer import RECALL_WITHIN
 from vljepa_ros.streaming import GateConfig
@@ -20,7 +21,7 @@ GATE = "our gate"
 MEMORY = "our gate and decoder"
 TUNED = "our gate, tuned"
 UNIFORM = ("uniform", "uniform, averaged")
-UNIFORM_MEMORY = "uniform, our decoder"
+UNIFORM_MEMORY = ("uniform, our decoder", "uniform, averaged, our decoder")
 RECALLS = (0.0, 0.02, 0.05, 0.08, 0.1, 0.15, 0.2)
 _DIMS = 6  # principal components that the Bayesian detector watches
 
@@ -29,6 +30,8 @@ _THRESHOLDS = (*np.geomspace(0.01, 0.6, 12).round(4).tolist(), 0.75, 0.9, 1.05, 
 _SUMS = tuple(np.geomspace(0.02, 20, 14).round(3).tolist())
 _PENALTIES = tuple(np.geomspace(0.003, 60, 16).round(4).tolist())
 _HAZARDS = (0.1, 0.03, 0.01, 1e-3, 1e-5, 1e-8, 1e-12, 1e-18, 1e-26)
+_NOISES = (1.0, 4.0, 16.0)
+_NEAR = 2.0  # times an interval, as far as points are looked at to tell what is reached there
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,20 @@ def offline() -> list[Way]:
     return ways
 
 
+def uniform_recalling() -> list[Way]:
+    """Uniform decoding by a decoder that remembers as ours does."""
+
+    def decode(pooled: bool, stream: Stream, interval: float) -> list[Decode]:
+        decodes = _by_interval(detectors.uniform, pooled, stream, interval)
+        return detectors.remembered(decodes, RECALL_WITHIN)
+
+    settings = f"recall within {RECALL_WITHIN:g}"
+    return [
+        Way(name, False, settings, INTERVALS, partial(decode, pooled))
+        for name, pooled in zip(UNIFORM_MEMORY, (False, True), strict=True)
+    ]
+
+
 def ours() -> list[Way]:
     """The gate as its node runs it, alone and with what the decoder node remembers."""
     default = GateConfig()
@@ -91,24 +108,15 @@ def ours() -> list[Way]:
                 _gate(default, stream, threshold), RECALL_WITHIN
             ),
         ),
-        Way(
-            UNIFORM_MEMORY,
-            True,
-            f"recall within {RECALL_WITHIN:g}",
-            INTERVALS,
-            lambda stream, interval: detectors.remembered(
-                _by_interval(detectors.uniform, False, stream, interval), RECALL_WITHIN
-            ),
-        ),
     ]
 
 
 def to_choose(fitted_on: Sequence[Stream]) -> dict[str, list[Way]]:
     """Causal detectors, ours and of the literature, each with the settings to choose among."""
-    waits = (2, 3, 4)
+    waits = (2, 3, 4, 6, 8)
     found: dict[str, list[Way]] = {TUNED: [], "EWMA": [], "CUSUM": [], "Bayesian": []}
-    for settle in (0.375, 0.625):
-        for smoothing in (0.125, 0.375, 0.625):
+    for settle in (0.375, 0.625, 0.875):
+        for smoothing in (0.125, 0.375, 0.625, 0.875):
             config = replace(GateConfig(), settle=settle, smoothing=smoothing)
             settings = f"settle {settle:g} s, smoothing {smoothing:g} s"
             found[TUNED].append(Way(TUNED, True, settings, _THRESHOLDS, partial(_gate, config)))
@@ -117,15 +125,17 @@ def to_choose(fitted_on: Sequence[Stream]) -> dict[str, list[Way]]:
             found["EWMA"].append(
                 Way("EWMA", True, f"rate {rate}, wait {wait}", _THRESHOLDS, _ewma(rate, wait))
             )
-        for slack in (0.02, 0.05, 0.1):
+        for slack in (0.005, 0.01, 0.02, 0.05, 0.1):
             found["CUSUM"].append(
                 Way("CUSUM", True, f"slack {slack}, wait {wait}", _SUMS, _cusum(slack, wait))
             )
     run_lengths = RunLengths.fit([s.embeddings for s in fitted_on], _DIMS)
+    # Of one noise: those of the next come when these are no longer asked for.
     posterior = lru_cache(len(fitted_on) * len(_HAZARDS))(partial(_posterior, run_lengths))
-    for wait in waits:
-        decode = partial(_bayesian, posterior, wait)
-        found["Bayesian"].append(Way("Bayesian", True, f"wait {wait}", _HAZARDS, decode))
+    for noise, wait in itertools.product(_NOISES, waits):
+        decode = partial(_bayesian, posterior, noise, wait)
+        settings = f"noise x{noise:g}, wait {wait}"
+        found["Bayesian"].append(Way("Bayesian", True, settings, _HAZARDS, decode))
     return found
 
 
@@ -133,9 +143,27 @@ def choose(
     ways: Sequence[Way], streams: Sequence[Stream], texts: Texts, span: float, interval: float
 ) -> tuple[Way, float]:
     """The way with the highest CIDEr at a mean interval, and its knob's value nearest to it."""
-    curves = [(way, way.curve(streams, texts, span)) for way in ways]
+    curves = [(way, frontier(_around(way, streams, texts, span, interval))) for way in ways]
     best, curve = max(curves, key=lambda pair: at_interval(pair[1], interval))
     return best, nearest_point(curve, interval).knob
+
+
+def _around(
+    way: Way, streams: Sequence[Stream], texts: Texts, span: float, interval: float
+) -> Curve:
+    """The part of a way's curve that says how good it is at a mean interval."""
+    duration = sum(stream.duration for stream in streams)
+    told = {knob: [way.decode(stream, knob) for stream in streams] for knob in way.knobs}
+    lengths = {
+        knob: duration / sum(d.decoded for of_stream in decodes for d in of_stream)
+        for knob, decodes in told.items()
+    }
+    near = {knob for knob, length in lengths.items() if 1 / _NEAR < length / interval < _NEAR}
+    shorter = [knob for knob, length in lengths.items() if length <= interval]
+    longer = [knob for knob, length in lengths.items() if length >= interval]
+    near |= {max(shorter, key=lengths.__getitem__)} if shorter else set()
+    near |= {min(longer, key=lengths.__getitem__)} if longer else set()
+    return [score(streams, told[knob], texts, span, knob) for knob in way.knobs if knob in near]
 
 
 def nearest_point(curve: Curve, interval: float) -> Score:
@@ -162,14 +190,17 @@ def _cusum(slack: float, wait: int) -> Callable[[Stream, float], list[Decode]]:
     return lambda s, threshold: detectors.cusum(s.embeddings, PERIOD, threshold, slack, wait)
 
 
-def _posterior(run_lengths: RunLengths, stream: Stream, hazard: float) -> NDArray[np.float32]:
-    return run_lengths.posterior(stream.embeddings, hazard)
+def _posterior(
+    run_lengths: RunLengths, stream: Stream, hazard: float, noise: float
+) -> NDArray[np.float32]:
+    return run_lengths.posterior(stream.embeddings, hazard, noise)
 
 
 def _bayesian(
-    posterior: Callable[[Stream, float], NDArray[np.float32]],
+    posterior: Callable[[Stream, float, float], NDArray[np.float32]],
+    noise: float,
     wait: int,
     stream: Stream,
     hazard: float,
 ) -> list[Decode]:
-    return detectors.bayesian(stream.embeddings, PERIOD, posterior(stream, hazard), wait)
+    return detectors.bayesian(stream.embeddings, PERIOD, posterior(stream, hazard, noise), wait)

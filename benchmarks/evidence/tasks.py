@@ -22,7 +22,7 @@ from rich.progress import Progress
 from evidence.arms import load_token_model
 from evidence.document import table
 from evidence.episodes import load_first
-from evidence.kept import Kept
+from evidence.kept import Kept, digest
 from evidence.prediction import compare
 from evidence.published import published_embed
 from evidence.store import ran_as
@@ -113,7 +113,8 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         for task in tasks_of(source, held, window, names, questions)
     ]
     tasks += photographs(data, encoder)
-    kept = Kept(work / f"{ran_as(engine.info)}-{comparison.kept.folder.name}")
+    sizes = digest(_SIZES[quick])
+    kept = Kept(work / f"{ran_as(engine.info)}-{comparison.kept.folder.name}-{sizes}")
     bar = progress.add_task("tasks", total=len(tasks) * len(systems))
     rows = []
     for task in tasks:
@@ -123,10 +124,10 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
             found[name] = kept.once(key, lambda t=task, s=system: _summary(t.right(s)))
             progress.advance(bar)
         rows.append({"task": task.name, "chance": task.chance, "systems": found})
-    sizes = comparison.settings
+    trained = comparison.settings
     return {
         "model_id": engine.info.model_id,
-        "samples": sizes.steps * sizes.batch_size,
+        "samples": trained.steps * trained.batch_size,
         "rows": rows,
     }
 

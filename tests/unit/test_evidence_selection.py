@@ -18,6 +18,7 @@ from evidence.scoring import (
     baseline_interval,
     equal_interval,
     from_rows,
+    frontier,
     nearest,
     saving,
     saving_interval,
@@ -25,7 +26,7 @@ from evidence.scoring import (
     to_rows,
 )
 from evidence.selection_picture import LINES
-from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
+from evidence.sweeps import GATE, MEMORY, UNIFORM, UNIFORM_MEMORY
 
 from tests.unit.made_streams import CHANGES_APART, SPAN, embeddings, meanings, stream
 
@@ -117,6 +118,11 @@ def test_equal_interval_lies_between_the_points_on_the_logarithm():
     assert equal_interval(bumpy, 90) == pytest.approx(4.0)  # the longest that reaches it
 
 
+def test_points_that_another_beats_say_nothing():
+    turning = curve((4.0, 90), (3.0, 70), (5.0, 60), (6.0, 40), (5.5, 30))
+    assert [s.interval for s in frontier(turning)] == [4.0, 5.0, 6.0]
+
+
 def test_saving_is_against_the_best_baseline():
     baselines = [curve((1.0, 100), (4.0, 60)), curve((1.0, 90), (3.0, 80), (4.0, 50))]
     (point,) = curve((9.0, 80))
@@ -133,10 +139,20 @@ def test_saving_is_against_the_best_baseline():
 def test_what_recall_saves_at_even_intervals_too_is_not_the_gates():
     curves = {
         MEMORY: curve((9.0, 80), (12.0, 60)),
-        UNIFORM_MEMORY: curve((2.0, 100), (6.0, 80), (8.0, 50)),
+        UNIFORM_MEMORY[0]: curve((2.0, 100), (5.0, 80), (8.0, 50)),
+        UNIFORM_MEMORY[1]: curve((2.0, 100), (6.0, 80), (8.0, 50)),
+        UNIFORM[0]: curve((1.0, 100), (2.0, 80), (4.0, 50)),
+        UNIFORM[1]: curve((1.0, 90), (4.0, 50)),
     }
     found = selection.saving_beyond_recall(curves, {MEMORY: 9.0})
-    assert found == {"saving": pytest.approx(1.5), "saving_95": pytest.approx((1.5, 1.5))}
+    assert found == {
+        "saving": pytest.approx(1.5),
+        "saving_95": pytest.approx((1.5, 1.5)),
+        "recall_alone": pytest.approx(3.0),
+    }
+    # Of the same CIDEr, also where the nodes' is one that no even interval reaches.
+    found = selection.saving_beyond_recall({**curves, MEMORY: curve((9.0, 120))}, {MEMORY: 9.0})
+    assert found["recall_alone"] == pytest.approx(2 * 3**0.1 / 2**0.1)
 
 
 def test_curves_are_kept():
@@ -148,7 +164,7 @@ def test_curves_are_kept():
 
 
 def test_the_ways_have_names_of_their_own():
-    ways = [*sweeps.offline(), *sweeps.ours()]
+    ways = [*sweeps.offline(), *sweeps.uniform_recalling(), *sweeps.ours()]
     assert len({way.name for way in ways}) == len(ways)
     rows = embeddings(total=60)
     for way in ways:
@@ -168,6 +184,22 @@ def test_the_better_way_is_chosen_at_the_interval():
     )  # fmt: skip
     best, knob = sweeps.choose([late, early], [events], texts_of_three, SPAN, 11.25)
     assert (best.settings, best.knobs, knob) == ("early", (4.0, 8.0), 4.0)
+
+
+def test_only_what_is_near_the_interval_is_scored_to_choose():
+    events = stream(embeddings(total=160), (10.0, 12.0, ["the lamp goes on"]))
+    asked = []
+
+    def decode(of, knob):
+        return [Decode(at, at, at, of.embeddings[0]) for at in np.arange(0.0, 40.0, knob)]
+
+    def told(decodes):
+        asked.append(40.0 / len(decodes))
+        return texts(decodes)
+
+    evenly = sweeps.Way("w", True, "", (0.5, 1.0, 2.0, 4.0, 8.0, 20.0), decode)
+    assert sweeps.choose([evenly], [events], told, SPAN, 4.5)[1] == 4.0
+    assert asked == [4.0, 8.0]
 
 
 def test_every_value_of_a_knob_is_tried():
@@ -201,7 +233,9 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
         },
         "curves": {name: {"causal": True, "points": points} for name in LINES},
         "ways": [{"name": name, **row} for name in LINES],
-        "saving_with_recall_on_both": {"saving": 1.25, "saving_95": [1.0, 1.5]},
+        "saving_with_recall_on_both": {
+            "saving": 1.25, "saving_95": [1.0, 1.5], "recall_alone": 3.5,
+        },
         "detection": [told, {**told, "name": "EWMA", "delay_median": None, "delay_90": None}],
         "seeds": [{"streams": 20, **part}] * 3,
         "groups": [{"name": "few events", "seconds_per_event": 12.0, "streams": 20, **part}],

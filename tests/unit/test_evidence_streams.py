@@ -9,10 +9,11 @@ for needed in ("pycocoevalcap", "ruptures", "sklearn", "bayesian_changepoint_det
 from evidence.streams import (
     KINDS,
     PERIOD,
-    annotations,
+    facts_of,
     plan_disturbance,
     plan_stream,
     stream_seed,
+    worded,
 )
 
 from vljepa_ros.training.tabletop.generation import SPLITS, episode_seed
@@ -21,8 +22,7 @@ from vljepa_ros.training.tabletop.generation import SPLITS, episode_seed
 @pytest.mark.parametrize("index", range(4))
 def test_annotations_agree_with_the_script(index):
     episode = plan_stream(stream_seed(0, "test", index), 120.0, still=False)
-    facts = episode.facts(PERIOD)
-    found = annotations(episode, facts)
+    found = worded(facts_of(episode, 0))
     assert len(found) == len(episode.script.events) > 0
     for entry, event in zip(found, episode.script.events, strict=True):
         assert (entry["start"], entry["end"]) == (event.start, event.end)
@@ -38,6 +38,12 @@ def test_annotations_agree_with_the_script(index):
             assert event.direction in said
 
 
+def test_annotations_have_the_wordings_of_today():
+    facts = facts_of(plan_stream(7, 60.0, still=False), 0)
+    stored = facts | {"annotations": [a | {"wordings": ["old"]} for a in facts["annotations"]]}
+    assert worded(stored) == worded(facts)
+
+
 def test_streams_are_the_same_each_time_and_apart_from_the_episodes():
     one, two = (plan_stream(7, 60.0, still=False) for _ in range(2))
     assert one.facts(PERIOD) == two.facts(PERIOD)
@@ -49,7 +55,7 @@ def test_streams_are_the_same_each_time_and_apart_from_the_episodes():
 
 def test_nothing_happens_in_a_still_stream_but_it_is_disturbed():
     episode = plan_stream(3, 120.0, still=True)
-    assert annotations(episode, episode.facts(PERIOD)) == []
+    assert worded(facts_of(episode, 0)) == []
     disturbances = [plan_disturbance(seed, 120.0) for seed in range(12)]
     camera = episode.layout.room.camera
     moved = [{repr(d.camera(camera, t)) for t in np.arange(0, 120, 2.0)} for d in disturbances]

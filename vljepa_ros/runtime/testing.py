@@ -17,6 +17,7 @@ def random_checkpoint(folder: Path, seed: int = 0, frames: int = 4) -> Path:
         `folder`, which `Engine.load` accepts.
     """
     import torch
+    from torch.nn import functional as F
 
     from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
     from vljepa_ros.model.config import PredictorConfig, WindowConfig, YDecoderConfig
@@ -31,5 +32,7 @@ def random_checkpoint(folder: Path, seed: int = 0, frames: int = 4) -> Path:
     )
     model = VLJEPA(config)
     model.learn_words([words])
+    dim = model.x_encoder.class_dim
+    model.x_encoder.learn_classes(lambda names: F.normalize(torch.randn(len(names), dim), dim=-1))
     save_checkpoint(model, folder)
     return folder
