@@ -1,4 +1,7 @@
-"""The console command `vljepa`: make data, train and evaluate, without ROS."""
+"""The console command `vljepa`, which needs no ROS.
+
+It fetches, describes, imports and exports models, makes data, trains and evaluates.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ class XEncoder(nn.Module):
     Attributes:
         frozen: prefixes of the names of the tensors that training leaves alone.
         frame_wise: whether `encode_frames` does all the work, so that it is worth storing.
+        tubelet: neighbouring frames that `forward` joins into one token.
         token_dim: C, the width of a visual token.
         tokens_per_frame: N.
         class_tokens: how many of them, the last ones, say what classes are seen: embeddings of
@@ -25,6 +26,7 @@ class XEncoder(nn.Module):
 
     frozen: tuple[str, ...] = ("",)  # all of it
     frame_wise = False
+    tubelet = 1
     token_dim: int
     tokens_per_frame: int
     class_tokens = 0
@@ -50,7 +52,7 @@ class XEncoder(nn.Module):
             window: (B, T, ...) results of `encode_frames`, oldest first.
 
         Returns:
-            (B, T', N, C) visual tokens; T' is T over the frames that share a token.
+            (B, T', N, C) visual tokens; T' is T / `tubelet`.
         """
 
     @abstractmethod

@@ -20,7 +20,9 @@ class Objective(nn.Module):
     """How far predictions are from their targets.
 
     In a group of processes each of them sees the batches of all, so that the loss is that of one
-    process with the whole batch; averaged over processes, so is its gradient.
+    process with the whole batch; averaged over processes, so is its gradient. SIGReg alone draws
+    directions at random, each process its own: there the mean of the losses is that of one
+    process with as many times the directions.
     """
 
     def forward(
@@ -186,18 +188,27 @@ class SIGReg(Objective):
 OBJECTIVES = ("infonce", "cosine", "l1", "l2", "vicreg", "sigreg")
 
 
+def check_objective(kind: str) -> None:
+    """Look whether there is an objective of this name.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if kind not in OBJECTIVES:
+        raise CheckpointError(f"objective is one of {', '.join(OBJECTIVES)}, not {kind!r}")
+
+
 def build_objective(kind: str, temperature: float, learned: bool) -> Objective:
     """The objective of a name in OBJECTIVES; the temperature is InfoNCE's.
 
     Raises:
         CheckpointError: no such objective.
     """
+    check_objective(kind)
     if kind == "infonce":
         return InfoNCE(temperature, learned)
     if kind in ("cosine", "l1", "l2"):
         return Distance(kind)
     if kind == "vicreg":
         return VICReg()
-    if kind == "sigreg":
-        return SIGReg()
-    raise CheckpointError(f"objective is one of {', '.join(OBJECTIVES)}, not {kind!r}")
+    return SIGReg()

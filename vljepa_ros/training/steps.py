@@ -48,7 +48,7 @@ class Texts:
             # Fused attention gives a text the same states whatever else is in its batch: a resumed
             # run encodes them in other batches than the killed one did.
             with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
-                states, mask = self.y_encoder.encode(new)
+                states, mask = self.y_encoder.encoder_states(new)
             for text, state, real in zip(new, states, mask, strict=True):
                 self.known[text] = state[real].half()
         known = [self.known[text] for text in texts]
