@@ -63,13 +63,18 @@ class XEncoder(nn.Module):
             CheckpointError: they are missing, damaged or do not fit.
         """
 
-    def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of its kind and its published tensors.
+    def token_settings(self) -> tuple[object, ...]:
+        """What beside the published tensors decides the tokens of a frame, as plain values."""
+        return ()
 
-        What is computed once, as `class_embeddings`, differs in its last bits from one machine
-        to the next, and is left out.
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of its kind, its settings and its published tensors.
+
+        Stored tokens of another fingerprint are those of another X-Encoder. What is computed once,
+        as `class_embeddings`, differs in its last bits from one machine to the next, and is left
+        out: what it is computed from is among the settings.
         """
-        digest = hashlib.sha256(type(self).__name__.encode())
+        digest = hashlib.sha256(repr((type(self).__name__, self.token_settings())).encode())
         for name, tensor in sorted(self.state_dict().items()):
             if name.startswith(self.frozen):
                 digest.update(name.encode())
