@@ -285,6 +285,7 @@ def test_missing_and_damaged_files_say_what_to_do(folder: Path, tmp_path: Path) 
         ({"y_encoder": {"trained_layers": 7}}, "MiniLM has 6 layers"),
         ({"y_decoder": {"kind": "llama", "kv_heads": 0}}, r"y_decoder.*kv_heads 0"),
         ({"y_decoder": {"heads": 3}}, "3 heads of even width"),
+        ({"temperature": 0}, "temperature is 0"),
     ],
 )
 def test_a_wrong_configuration_is_refused(change: dict[str, object], match: str) -> None:

@@ -184,6 +184,9 @@ class VLJEPAConfig:
 
     name: str = "vljepa-tiny"
     embedding_dim: int = 384  # width of the shared space
+    # Of the softmax over candidates: as the objective learned it; where that is not known, what
+    # training starts from.
+    temperature: float = 0.07
     x_encoder: EfficientNetConfig | VJEPA2Config = field(default_factory=EfficientNetConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     query: QueryConfig | LlamaQueryConfig = field(default_factory=QueryConfig)
@@ -211,6 +214,8 @@ class VLJEPAConfig:
                 f"window.frames is {self.window.frames}, which the {joined} frames that share a "
                 "token do not divide"
             )
+        if not self.temperature > 0:
+            raise CheckpointError(f"temperature is {self.temperature}; it must be above 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionary, the inverse of `from_dict`."""

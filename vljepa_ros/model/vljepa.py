@@ -44,6 +44,11 @@ class VLJEPA(nn.Module):
         for part in (self.x_encoder, self.query):
             part.requires_grad_(False).eval()
 
+    @property
+    def temperature(self) -> float:
+        """Of the softmax over candidates."""
+        return self.config.temperature
+
     def encode_frames(self, frames: Tensor) -> Tensor:
         """What a frame needs only once: (F, 3, S, S) uint8 RGB to (F, ...)."""
         return self.x_encoder.encode_frames(frames)
@@ -90,6 +95,10 @@ class VLJEPA(nn.Module):
         """Let the Y-Decoder know which words it will have to say, before it is trained."""
         self.y_decoder.learn_words(texts)
         self.config = replace(self.config, y_decoder=self.y_decoder.config)
+
+    def learn_temperature(self, temperature: float) -> None:
+        """Keep what the objective has made of its temperature, for the softmax over candidates."""
+        self.config = replace(self.config, temperature=temperature)
 
     def load_pretrained(self) -> None:
         """Fill all parts from published weights, as training begins.
