@@ -1,4 +1,7 @@
-"""The console command `vljepa`: make data, train and evaluate, without ROS."""
+"""The console command `vljepa`, which needs no ROS.
+
+It fetches, describes, imports and exports models, makes data, trains and evaluates.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_ros.errors import EngineError, VljepaError
 from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.runtime.backend import BACKENDS, PRECISIONS, EngineConfig
 
 if TYPE_CHECKING:
     from vljepa_ros.runtime.frames import FrameEncoder
@@ -66,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
     evaluate.add_argument("--data", type=Path, default=Path("data"))
     evaluate.add_argument("--split", choices=("val", "test"), default="test")
+    evaluate.add_argument(
+        "--backend", choices=BACKENDS, default="torch", help="(default: torch; of nodes: auto)"
+    )
+    evaluate.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="(default: fp32; of nodes: auto)"
+    )
     evaluate.set_defaults(run=_evaluate)
     info = commands.add_parser("model-info", help="count a model's parameters, without weights")
     info.add_argument("model", help=_MODEL_HELP)
@@ -159,14 +170,20 @@ def _evaluate(options: argparse.Namespace) -> None:
     from vljepa_ros.streaming.gate import GateConfig
     from vljepa_ros.training.evaluate import Evaluation
 
-    engine = Engine.load(options.model)
-    evaluation = Evaluation(engine, options.data, options.split)
+    wanted = EngineConfig(backend=options.backend, precision=options.precision)
+    engine = Engine.load(options.model, wanted)
+    info = engine.info
+    # The stored tokens are those of fp32: what is to be measured in another way makes its own.
+    pictures = (info.backend, info.precision) != ("torch", "fp32")
+    make = partial(Evaluation, engine, options.data, options.split, pictures=pictures)
+    evaluation = make()
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
-    table = Table(title=f"{engine.info.model_id} on held-out episodes ({options.split})")
+    measured = f"{info.model_id}, {info.backend} in {info.precision}"
+    table = Table(title=f"{measured}, on held-out episodes ({options.split})")
     for column in ("metric", "value", "95%", "blind", "chance", "trials"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    blind = Evaluation(engine, options.data, options.split, blind=True).run()
+    blind = make(blind=True).run()
     floors = {metric.name: f"{metric.value:.3f}" for metric in blind}
     for metric in evaluation.run():
         table.add_row(
@@ -179,6 +196,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         )
     console = Console()
     console.print(table)
+    if info.fallback:
+        console.print(info.fallback, markup=False)
     count = evaluation.decodes(GateConfig())
     console.print(
         f"Decodes: {count.decoded} with the gate, of which {count.first} open a stream, and "
@@ -216,7 +235,6 @@ def _export(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vljepa_ros.runtime.backend import EngineConfig
     from vljepa_ros.runtime.choice import prepare
     from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.runtime.onnx_backend import OnnxBackend

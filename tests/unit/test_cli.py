@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vljepa_ros.cli import main
 from vljepa_ros.runtime.testing import random_checkpoint
+from vljepa_ros.training import evaluate
+from vljepa_ros.training.sources import SourceError
 
 
 def test_model_info_counts_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,6 +43,46 @@ def test_an_export_is_compared_part_by_part(
     assert main(["export", str(model), "--precision", "fp32", "--check"]) == 0
     shown = capsys.readouterr().out
     assert all(part in shown for part in ("x-encoder", "predictor", "y-encoder", "y-decoder"))
+
+
+@pytest.mark.parametrize(
+    ("told", "runs", "pictures"),
+    [
+        ([], ("torch", "fp32"), False),
+        (["--backend", "onnx"], ("onnx", "fp32"), True),
+        (["--backend", "auto", "--precision", "auto"], ("onnx", "int8"), True),
+    ],
+)
+def test_what_the_nodes_run_can_be_measured(
+    told: list[str],
+    runs: tuple[str, str],
+    pictures: bool,
+    data: Path,
+    shards: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    made: list[evaluate.Evaluation] = []
+
+    class Short(evaluate.Evaluation):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, trials=3, **kwargs)
+            made.append(self)
+
+    def nothing(cache: Path) -> None:
+        raise SourceError("none")
+
+    monkeypatch.setattr(evaluate, "Evaluation", Short)
+    monkeypatch.setattr(evaluate, "load_photographs", nothing)
+    model = str(random_checkpoint(tmp_path / "model"))
+    # The shards have pictures alone.
+    folder = str(shards if pictures else data)
+    assert main(["eval", "--model", model, "--data", folder, *told]) == 0
+    assert len(made) == 2 and all(evaluation.pictures == pictures for evaluation in made)
+    assert {(e.engine.info.backend, e.engine.info.precision) for e in made} == {runs}
+    shown = capsys.readouterr().out
+    assert "32 on every frame" in " ".join(shown.split())
 
 
 def test_the_shipped_model_needs_nothing_fetched(capsys: pytest.CaptureFixture[str]) -> None:

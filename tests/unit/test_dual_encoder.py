@@ -82,6 +82,15 @@ def test_it_ranks_labels_and_says_what_it_cannot_do(pair: Any) -> None:
         engine.decode(row[None])
 
 
+def test_it_scores_candidates_as_its_own_logits_do(pair: Any) -> None:
+    engine, theirs, _, _ = pair
+    assert engine.info.temperature == pytest.approx(1 / theirs.logit_scale.exp().item())
+    (row,) = engine.predict(list(engine.encode_frames([np.zeros((9, 9, 3), np.uint8)])), ["?"])
+    ranking = engine.rank(row, ["a mug", "a ball"])
+    logits = torch.from_numpy(ranking.similarities) * theirs.logit_scale.exp().item()
+    np.testing.assert_allclose(ranking.scores, logits.softmax(-1).numpy(), atol=1e-5)
+
+
 def test_a_damaged_copy_is_refused(pair: Any, tmp_path: Path) -> None:
     _, _, _, folder = pair
     for file in folder.iterdir():

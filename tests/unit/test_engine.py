@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -70,6 +71,18 @@ def test_rank_prefers_the_text_that_made_the_embedding(engine: Engine) -> None:
     assert ranking.best == 1
     assert ranking.similarities[1] == pytest.approx(1, abs=1e-5)
     assert ranking.scores.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_temperature_spreads_the_scores(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, texts = engine.encode_text(["the lamp is off"])[0], ["a red ball", "the lamp is off"]
+    for temperature in (0.07, 0.5):
+        monkeypatch.setattr(engine, "info", replace(engine.info, temperature=temperature))
+        ranking = engine.rank(row, texts)
+        first, second = np.log(ranking.scores) * temperature
+        apart = ranking.similarities[0] - ranking.similarities[1]
+        assert first - second == pytest.approx(apart, abs=1e-3)
 
 
 def test_decoded_confidence_is_a_share(engine: Engine) -> None:

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.model import efficientnet
 from vljepa_ros.model.config import EfficientNetConfig
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime.frames import FrameEncoder
+from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.features import (
     encode_missing,
     features_path,
@@ -81,6 +83,51 @@ def test_tokens_of_another_x_encoder_of_the_same_shape_are_made_again(
     encode_missing(root, _SOURCES, "train", FrameEncoder(ours, 224), lambda *_: None)
     assert len(load_episodes(root, _SOURCES, "train", _SHAPE, ours.fingerprint())) == 4
     assert not np.array_equal(np.load(features_path(shard)), stored)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("_MEAN", 0.485),
+        ("_STD", 0.229),
+        ("_TAPPED_STAGES", {2: (2, 2), 4: (2, 1), 6: (1, 1)}),
+        ("_FRAME_SQUARES", (4, 8)),
+        ("_FRAME_SCALE", 4.0),
+        ("_TOKENS_VERSION", 0),
+        ("MINILM_SHA256", "another"),
+        ("imagenet_class_names", lambda: ["a tench", "a goldfish"]),
+    ],
+)
+def test_whatever_changes_tokens_changes_the_fingerprint(
+    x_encoder: EfficientNet, monkeypatch: pytest.MonkeyPatch, setting: str, value: object
+) -> None:
+    before = x_encoder.fingerprint()
+    monkeypatch.setattr(efficientnet, setting, value)
+    assert x_encoder.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "row"),
+    [
+        (720, 1280, [124, 122, 121, 130, 124, 133]),
+        (448, 896, [161, 140, 118, 161, 108, 150]),
+        (100, 150, [94, 69, 44, 19, 116, 225]),
+    ],
+)
+def test_pictures_are_resized_as_those_of_the_stored_tokens_were(
+    height: int, width: int, row: list[int]
+) -> None:
+    """Where other numbers are meant, `_TOKENS_VERSION` has to be raised with them."""
+    numbers = np.arange(height * width * 3, dtype=np.uint32)
+    noise = (numbers * np.uint32(2654435761) >> 24).astype(np.uint8)
+    small = to_input_size(noise.reshape(height, width, 3), 224)
+    np.testing.assert_allclose(small[100, 100:106, 0].astype(int), row, atol=1)
+
+
+def test_tokens_of_another_image_size_are_others(x_encoder: EfficientNet) -> None:
+    other = EfficientNet(EfficientNetConfig(image_size=192))
+    other.load_pretrained()
+    assert other.fingerprint() != x_encoder.fingerprint()
 
 
 def test_tokens_from_before_there_were_fingerprints_are_taken(

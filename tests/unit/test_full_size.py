@@ -90,6 +90,37 @@ def test_the_predictor_begins_as_the_last_layers_of_llama(
         assert_same(model.predictor.transformer(x, causal=True), theirs)
 
 
+def test_the_query_reaches_llamas_layers_as_llama_embeds_it(
+    model: VLJEPA, small_copy: VLJEPAConfig
+) -> None:
+    x = torch.randn(2, 32)
+    torch.testing.assert_close(model.predictor.query_projection(x), x)
+    # Layers that are trained from nothing know no embedding.
+    new = VLJEPA(replace(small_copy, predictor=replace(small_copy.predictor, weights="")))
+    new.load_pretrained()
+    assert not torch.allclose(new.predictor.query_projection(x), x, atol=0.1)
+
+
+@pytest.mark.parametrize("joined", [1, 2])
+def test_the_predictor_counts_what_the_x_encoder_has_joined(
+    small_copy: VLJEPAConfig, joined: int
+) -> None:
+    """Four frames are two tokens in time, which have a learned time each, or one of both."""
+    config = replace(
+        small_copy,
+        window=replace(small_copy.window, tubelet=joined),
+        predictor=replace(small_copy.predictor, adapt_tokens=True),
+    )
+    model = VLJEPA(config).eval()
+    pictures = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    with torch.inference_mode():
+        tokens = model.encode_window(model.encode_frames(pictures).unsqueeze(0))
+        assert tokens.shape == (1, 2, 4, 48)
+        assert model.predictor.visual(tokens).shape == (1, 2 // joined * 4, 32)
+        assert model.predict(tokens, ["what", "a ball"]).shape == (2, 24)
+    assert model.predictor.time_embedding.shape == (2 // joined, 1, 32)
+
+
 def test_the_query_has_llamas_tokens(
     model: VLJEPA, published: dict[str, tuple[Path, Any]]
 ) -> None:
@@ -105,7 +136,7 @@ def test_the_y_encoder_is_the_mean_of_transformers(
     # One longer than its sliding window of 33 tokens reaches, beside one that it leaves behind.
     texts = ["a red ball", "a", "a red ball " * 20]
     with torch.inference_mode():
-        ours = model.y_encoder.pool(*model.y_encoder.encode(texts))
+        ours = model.y_encoder.pool(*model.y_encoder.encoder_states(texts))
         long = [0, *[2, 3, 4] * 20]
         for row, ids in zip(ours, ([0, 2, 3, 4], [0, 2], long), strict=True):
             hidden = published["gemma"][1](input_ids=torch.tensor([ids])).last_hidden_state
@@ -213,6 +244,19 @@ def test_one_step_of_training_changes_only_what_is_trained(small_copy: VLJEPACon
     changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     assert {name.split(".")[0] for name in changed} == {"predictor", "y_encoder"}
     assert {"predictor.transformer.layers.0.self_attn.q_proj.weight"} <= changed
+
+
+def test_what_embedding_gemma_learns_fits_its_file(
+    small_copy: VLJEPAConfig, tmp_path: Path
+) -> None:
+    model = VLJEPA(small_copy)
+    model.load_pretrained()
+    with torch.no_grad():
+        model.y_encoder.encoder.norm.weight[0] = 1e5  # fp16 ends at 65,504
+    save_checkpoint(model, tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.bfloat16}
+    assert state["y_encoder.encoder.norm.weight"][0].item() == pytest.approx(1e5, rel=0.01)
 
 
 def test_a_checkpoint_holds_what_is_trained_and_finds_the_rest(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
-from vljepa_ros.model.checkpoint import read_config, save_checkpoint
+from vljepa_ros.model.checkpoint import read_config, save_checkpoint, write_checkpoint
 from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.minilm import MiniLM
@@ -115,6 +115,8 @@ def test_the_last_layers_of_minilm_can_be_trained_and_start_as_published() -> No
     split.sum().backward()
     changed = {name for name, p in parts[1].named_parameters() if p.grad is not None}
     assert {name.split(".")[0] for name in changed} == {"top", "head"}
+    kept, _ = parts[1].encoder_states(texts)  # by training
+    assert not kept.requires_grad
     assert not any(name.startswith("top") for name, _ in parts[0].named_parameters())
 
 
@@ -150,8 +152,8 @@ def test_the_query_and_the_order_of_frames_change_the_embedding(model: VLJEPA) -
 def test_pooled_texts_are_those_of_minilm(model: VLJEPA) -> None:
     """Values of all-MiniLM-L6-v2: paraphrases near, a changed attribute farther."""
     with torch.inference_mode():
-        states = model.y_encoder.encode(["the lamp is off", "the light is off", "a red ball"])
-        a, b, c = model.y_encoder.pool(*states)
+        texts = ["the lamp is off", "the light is off", "a red ball"]
+        a, b, c = model.y_encoder.pool(*model.y_encoder.encoder_states(texts))
     assert float(a @ b) > 0.7 > 0.4 > float(a @ c)
 
 
@@ -231,6 +233,17 @@ def test_checkpoint_round_trip_keeps_the_predictions(tmp_path: Path, model: VLJE
     tokens = torch.randn(1, 4, 54, EfficientNet.token_dim)
     with torch.inference_mode():
         torch.testing.assert_close(model(tokens, ["what?"]), again(tokens, ["what?"]))
+    state = load_file(tmp_path / "model.safetensors").values()
+    assert {tensor.dtype for tensor in state} == {torch.float16, torch.int32}
+
+
+def test_a_number_that_a_type_cannot_hold_is_named(tmp_path: Path) -> None:
+    state = {"a.bias": torch.tensor([1.0, torch.inf]), "a.weight": torch.tensor([-1e5, 1.0])}
+    with pytest.raises(CheckpointError, match=r"a\.weight has numbers up to 1e\+05.*float16"):
+        write_checkpoint(VLJEPAConfig(), state, tmp_path / "made", torch.float16)
+    assert not (tmp_path / "made").exists()
+    write_checkpoint(VLJEPAConfig(), state, tmp_path / "made", torch.bfloat16)
+    assert load_file(tmp_path / "made" / "model.safetensors")["a.weight"][0] < -9e4
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensor(folder: Path, tmp_path: Path) -> None:
@@ -266,6 +279,13 @@ def test_missing_and_damaged_files_say_what_to_do(folder: Path, tmp_path: Path) 
         ({"window": {"frames": 3}}, "do not divide"),
         ({"embedding_dim": "384"}, "must be int"),
         ({"x_encoder": {"image_size": 100}}, "multiple of 32"),
+        ({"predictor": {"heads": 4, "kv_heads": 3}}, r"predictor.*kv_heads 3 do not divide"),
+        ({"predictor": {"width": 100, "heads": 4}}, "4 heads of even width"),
+        ({"y_encoder": {"kind": "embedding-gemma", "kv_heads": 2}}, r"y_encoder.*kv_heads 2"),
+        ({"y_encoder": {"trained_layers": 7}}, "MiniLM has 6 layers"),
+        ({"y_decoder": {"kind": "llama", "kv_heads": 0}}, r"y_decoder.*kv_heads 0"),
+        ({"y_decoder": {"heads": 3}}, "3 heads of even width"),
+        ({"temperature": 0}, "temperature is 0"),
     ],
 )
 def test_a_wrong_configuration_is_refused(change: dict[str, object], match: str) -> None:

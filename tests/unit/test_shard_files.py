@@ -11,7 +11,7 @@ import webdataset
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.training.features import load_pictures
-from vljepa_ros.training.shards import shard_path
+from vljepa_ros.training.shards import ShardWriter, read_shards, shard_path
 
 _SOURCES = ("composites",)
 
@@ -48,3 +48,12 @@ def test_the_order_of_files_in_a_shard_does_not_matter(shards: Path, tmp_path: P
     for one, two in zip(ours, theirs, strict=True):
         assert one.facts == two.facts
         assert (one.frames[list(range(8))] == two.frames[list(range(8))]).all()
+
+
+def test_the_thousandth_frame_follows_the_one_before_it(tmp_path: Path) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    frames = [str(number).encode() for number in range(1_102)]
+    with ShardWriter(shard) as writer:
+        writer.add("long", {"frames": len(frames)}, frames)
+    ((_, read),) = read_shards([shard])
+    assert read == frames

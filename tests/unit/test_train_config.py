@@ -32,6 +32,11 @@ def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
         TrainConfig.from_yaml(path)
     with pytest.raises(CheckpointError, match="fp32 or bf16, not 'bf61'"):
         replace(TrainConfig.from_yaml(SHIPPED), precision="bf61")
+    with pytest.raises(CheckpointError, match=r"objective is one of infonce.*not 'infonse'"):
+        replace(TrainConfig.from_yaml(SHIPPED), objective="infonse")
+    path.write_text(SHIPPED.read_text().replace("  y_decoder: {", "  y_decoder: {kind: none} #"))
+    with pytest.raises(CheckpointError, match="cannot be trained"):
+        TrainConfig.from_yaml(path)
 
 
 def test_the_shipped_configuration_is_valid() -> None:

@@ -23,23 +23,46 @@ WEIGHTS_FILE = "model.safetensors"
 _FORMAT = "vljepa-1"
 
 
-def save_checkpoint(model: VLJEPA, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write the trained tensors in `dtype`; the frozen parts stay where they were had."""
+def save_checkpoint(model: VLJEPA, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write the trained tensors; the frozen parts stay where they were had.
+
+    Args:
+        model: to write.
+        folder: is made where there is none.
+        dtype: of the tensors in the file; None for the least that the model's Y-Encoder fits in.
+
+    Raises:
+        CheckpointError: a number is too large for the type.
+    """
+    dtype = dtype or model.y_encoder.stored_as
     write_checkpoint(model.config, model.trained_state(), folder, dtype)
 
 
 def write_checkpoint(
     config: VLJEPAConfig, state: Mapping[str, Tensor], folder: Path, dtype: torch.dtype
 ) -> None:
-    """Write a folder that `load_checkpoint` reads, from the trained tensors of a model."""
+    """Write a folder that `load_checkpoint` reads, from the trained tensors of a model.
+
+    Raises:
+        CheckpointError: a number is too large for `dtype`.
+    """
+    tensors = {name: _stored(name, tensor, dtype) for name, tensor in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in state.items()
-    }
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": _FORMAT})
     text = json.dumps({"format": _FORMAT, **config.to_dict()}, indent=2)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor.contiguous()
+    stored = tensor.to(dtype)
+    if bool((stored.isinf() & tensor.isfinite()).any()):
+        raise CheckpointError(
+            f"{name} has numbers up to {tensor.abs().max().item():.3g}, which do not fit "
+            f"{dtype}; write the model in torch.bfloat16 or torch.float32"
+        )
+    return stored.contiguous()
 
 
 def load_model(folder: Path) -> VLJEPA | DualEncoder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from vljepa_ros.errors import CheckpointError
 
@@ -24,8 +24,10 @@ EMBEDDING_GEMMA = "google/embeddinggemma-300m@57c266a740f537b4dc058e1b0cda161fd1
 class EfficientNetConfig:
     """EfficientNet-Lite0: encodes every frame on its own, feature maps of three depths."""
 
+    patch: ClassVar[int] = 32  # pixels a side, for which one token stands
+    tubelet: ClassVar[int] = 1
     kind: str = "efficientnet-lite0"
-    image_size: int = 224  # pixels a side; a multiple of 32
+    image_size: int = 224  # pixels a side; a multiple of `patch`
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class VJEPA2Config:
 class WindowConfig:
     """The frames that one embedding is computed from."""
 
-    frames: int = 4  # a multiple of `tubelet`
+    frames: int = 4  # a multiple of `tubelet` times that of the X-Encoder
     period: float = 0.5  # seconds between neighbouring frames
-    tubelet: int = 2  # neighbouring frames whose tokens the predictor joins
+    tubelet: int = 2  # neighbouring tokens in time that the predictor joins, at each place
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ class PredictorConfig:
     weights: str = ""  # hub name or folder of the Llama that it starts from; empty: random
     first_layer: int = 0  # of that Llama
 
+    def __post_init__(self) -> None:
+        _check_heads("predictor", self.heads, self.kv_heads)
+        _check_width("predictor", self.width, self.heads)
+
 
 @dataclass(frozen=True)
 class MiniLMConfig:
@@ -94,6 +100,12 @@ class MiniLMConfig:
     kind: str = "minilm"
     max_tokens: int = 128
     trained_layers: int = 0  # of its 6, the last ones; the others are frozen
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trained_layers <= 6:
+            raise CheckpointError(
+                f"y_encoder.trained_layers is {self.trained_layers}; MiniLM has 6 layers"
+            )
 
 
 @dataclass(frozen=True)
@@ -111,11 +123,15 @@ class EmbeddingGemmaConfig:
     ffn_width: int = 1152
     max_tokens: int = 512  # also the width of the sliding attention
 
+    def __post_init__(self) -> None:
+        _check_heads("y_encoder", self.heads, self.kv_heads)
+
 
 @dataclass(frozen=True)
 class YDecoderConfig:
     """A small causal decoder that reads an embedding as a prefix of a few tokens."""
 
+    decodes: ClassVar[bool] = True
     kind: str = "small"
     width: int = 256
     layers: int = 3
@@ -125,11 +141,15 @@ class YDecoderConfig:
     max_tokens: int = 40
     vocabulary: int = 0  # number of WordPiece tokens that it can say; set when it is built
 
+    def __post_init__(self) -> None:
+        _check_width("y_decoder", self.width, self.heads)
+
 
 @dataclass(frozen=True)
 class LlamaDecoderConfig:
     """Llama (frozen) that reads an embedding as a linear prefix."""
 
+    decodes: ClassVar[bool] = True
     kind: str = "llama"
     weights: str = LLAMA_1B  # hub name or folder
     vocabulary: int = 128_256
@@ -141,11 +161,16 @@ class LlamaDecoderConfig:
     prefix_tokens: int = 1
     max_tokens: int = 128
 
+    def __post_init__(self) -> None:
+        _check_heads("y_decoder", self.heads, self.kv_heads)
+        _check_width("y_decoder", self.width, self.heads)
+
 
 @dataclass(frozen=True)
 class NoDecoderConfig:
     """No Y-Decoder: as a model is before one is trained."""
 
+    decodes: ClassVar[bool] = False
     kind: str = "none"
 
 
@@ -159,6 +184,9 @@ class VLJEPAConfig:
 
     name: str = "vljepa-tiny"
     embedding_dim: int = 384  # width of the shared space
+    # Of the softmax over candidates: as the objective learned it; where that is not known, what
+    # training starts from.
+    temperature: float = 0.07
     x_encoder: EfficientNetConfig | VJEPA2Config = field(default_factory=EfficientNetConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     query: QueryConfig | LlamaQueryConfig = field(default_factory=QueryConfig)
@@ -169,35 +197,25 @@ class VLJEPAConfig:
     )
 
     def __post_init__(self) -> None:
-        size, x_encoder = self.x_encoder.image_size, self.x_encoder
-        side = x_encoder.patch if isinstance(x_encoder, VJEPA2Config) else 32
+        x_encoder, y_encoder = self.x_encoder, self.y_encoder
+        size, side = x_encoder.image_size, x_encoder.patch
         if size % side or size < 2 * side:
             raise CheckpointError(
                 f"x_encoder.image_size is {size}; give a multiple of {side}, at least {2 * side}"
-            )
-        joined = self.window.tubelet
-        if isinstance(x_encoder, VJEPA2Config):
-            joined *= x_encoder.tubelet
-        y_encoder = self.y_encoder
-        if isinstance(y_encoder, MiniLMConfig) and not 0 <= y_encoder.trained_layers <= 6:
-            raise CheckpointError(
-                f"y_encoder.trained_layers is {y_encoder.trained_layers}; MiniLM has 6 layers"
             )
         if isinstance(x_encoder, EfficientNetConfig) and not isinstance(y_encoder, MiniLMConfig):
             raise CheckpointError(
                 f"x_encoder.kind is {x_encoder.kind}, whose class tokens are in MiniLM's space; "
                 "choose the y_encoder minilm"
             )
+        joined = self.window.tubelet * x_encoder.tubelet
         if self.window.frames % joined:
             raise CheckpointError(
                 f"window.frames is {self.window.frames}, which the {joined} frames that share a "
                 "token do not divide"
             )
-        for part in (self.predictor, self.y_decoder):
-            if not isinstance(part, NoDecoderConfig) and part.width % (2 * part.heads):
-                raise CheckpointError(
-                    f"width {part.width} does not divide into {part.heads} heads of even width"
-                )
+        if not self.temperature > 0:
+            raise CheckpointError(f"temperature is {self.temperature}; it must be above 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionary, the inverse of `from_dict`."""
@@ -211,6 +229,20 @@ class VLJEPAConfig:
             CheckpointError: a key that no field has, or a value that does not fit.
         """
         return build(cls, values, "config")
+
+
+def _check_heads(part: str, heads: int, kv_heads: int) -> None:
+    """Several query heads share one of keys and values, each of these as many."""
+    if kv_heads < 1 or heads % kv_heads:
+        raise CheckpointError(f"{part}.heads is {heads}, which kv_heads {kv_heads} do not divide")
+
+
+def _check_width(part: str, width: int, heads: int) -> None:
+    """Rotary positions turn pairs of numbers."""
+    if heads < 1 or width % (2 * heads):
+        raise CheckpointError(
+            f"{part}.width is {width}, which does not divide into {heads} heads of even width"
+        )
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:

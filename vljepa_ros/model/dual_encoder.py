@@ -63,6 +63,8 @@ class DualEncoder(nn.Module):
         self.embedding_dim = int(
             config.vision_config.hidden_size if self._is_siglip else config.projection_dim
         )
+        # As it was trained; SigLIP's other number, its bias, is the same for all candidates.
+        self.temperature = 1 / float(network.logit_scale.detach().exp())
         for buffer, values in zip(("mean", "std"), pixels, strict=True):
             self.register_buffer(buffer, torch.tensor(values).view(3, 1, 1), persistent=False)
 

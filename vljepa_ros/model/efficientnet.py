@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa_ros.model.config import EfficientNetConfig
-from vljepa_ros.model.pretrained import efficientnet_lite0_weights, imagenet_class_names
+from vljepa_ros.model.pretrained import (
+    MINILM_SHA256,
+    efficientnet_lite0_weights,
+    imagenet_class_names,
+)
 from vljepa_ros.model.x_encoder import XEncoder
 
 # Output channels, kernel, stride, expansion and repeats of the seven stages of Lite0.
@@ -38,6 +42,9 @@ _CLASSES, _HEAD_WIDTH = 1000, 1280  # of ImageNet
 # README names, cost the ImageNet head 13 points (docs/model_card.md).
 _MEAN = _STD = 0.5
 _NORM_EPSILON = 1e-3
+# To be raised when a frame's tokens change for a reason that `EfficientNet.token_settings` does
+# not tell, as other layers or another way of resizing (runtime/images.py).
+_TOKENS_VERSION = 1
 
 
 class _Conv(nn.Module):
@@ -105,6 +112,7 @@ class EfficientNet(XEncoder):
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
+        self.config = config
         self.tokens_per_frame = (config.image_size // self.stride) ** 2 + self.class_tokens
         self.stem = _Conv(3, 32, 3, 2, 1, False)
         stages: list[nn.Module] = []
@@ -132,6 +140,12 @@ class EfficientNet(XEncoder):
     def class_names(self) -> list[str]:
         """Of ImageNet."""
         return imagenet_class_names()
+
+    def token_settings(self) -> tuple[object, ...]:
+        """See `XEncoder`."""
+        pixels = (self.config.image_size, _MEAN, _STD, _FRAME_SQUARES, _FRAME_SCALE)
+        classes = (MINILM_SHA256, self.class_names())
+        return _TOKENS_VERSION, pixels, sorted(_TAPPED_STAGES.items()), classes
 
     def learn_classes(self, embed: Callable[[Sequence[str]], Tensor]) -> None:
         """Embed the names of ImageNet's classes."""

@@ -15,8 +15,10 @@ from vljepa_ros.tokenizer import TextTokenizer
 class EmbeddingGemma(YEncoder):
     """Transformers' Gemma 3 with bidirectional attention, without the two dense layers.
 
-    It computes in fp32 or bf16: its activations overflow fp16.
+    It computes in fp32 or bf16, and is stored so: its numbers overflow fp16.
     """
+
+    stored_as = torch.bfloat16
 
     def __init__(self, config: EmbeddingGemmaConfig, embedding_dim: int) -> None:
         # Imported here because transformers takes seconds to import.

@@ -85,8 +85,7 @@ def import_open_vljepa(file: Path, folder: Path, config: VLJEPAConfig = OPEN_VLJ
     state["predictor.query_projection.weight"] = torch.eye(width)
     state["predictor.query_projection.bias"] = torch.zeros(width)
     check_fit(model.trained_state(), state, str(file))
-    # EmbeddingGemma's numbers do not fit fp16.
-    write_checkpoint(config, state, folder, torch.bfloat16)
+    write_checkpoint(config, state, folder, model.y_encoder.stored_as)
 
 
 def _renamed(name: str) -> str:

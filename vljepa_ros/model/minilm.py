@@ -53,11 +53,15 @@ class MiniLM(YEncoder):
         self.top.eval()
         return self
 
-    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Of length 1, as all-MiniLM-L6-v2 was trained: (B, 384)."""
+    def trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
+        """MiniLM's last layers."""
         away = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
         away = away.masked_fill(~mask, torch.finfo(states.dtype).min)[:, None, None]
-        states = self.top(states, attention_mask=away).last_hidden_state
+        trained: Tensor = self.top(states, attention_mask=away).last_hidden_state
+        return trained
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """See `YEncoder`; of length 1, as all-MiniLM-L6-v2 was trained."""
         return F.normalize(super().pool(states, mask), dim=-1)
 
     def load_pretrained(self) -> None:

@@ -19,8 +19,8 @@ class Predictor(nn.Module):
 
     Args:
         config: size of the transformer.
-        window: frames of a window and how many of them share a token.
-        x_encoder: which makes the visual tokens: N of width C a frame.
+        window: frames of a window, and how many tokens of a place are joined.
+        x_encoder: which makes the visual tokens: N of width C for each `tubelet` of frames.
         query_dim: width of the frozen token embedding of the query.
         embedding_dim: D, width of the shared space.
     """
@@ -48,7 +48,7 @@ class Predictor(nn.Module):
             # No scale of its own: the projection has one, so nothing before it needs a gradient.
             self.visual_norm = nn.LayerNorm(x_encoder.token_dim, elementwise_affine=False)
             # A convolutional X-Encoder leaves no trace of place or time in its tokens.
-            times = window.frames // window.tubelet
+            times = window.frames // (x_encoder.tubelet * window.tubelet)
             self.time_embedding = nn.Parameter(torch.randn(times, 1, width) * 0.02)
             self.place_embedding = nn.Parameter(
                 torch.randn(x_encoder.tokens_per_frame, width) * 0.02
@@ -68,6 +68,9 @@ class Predictor(nn.Module):
     def load_pretrained(self) -> None:
         """Start from the layers of a published Llama, if the configuration names one.
 
+        The query's projection in front of them (paper figure 2) starts as the identity then, where
+        the widths agree, so that the query reaches them as Llama embeds it.
+
         Raises:
             CheckpointError: they are missing, damaged or do not fit.
         """
@@ -82,13 +85,17 @@ class Predictor(nn.Module):
                 wanted[name] = f"model.layers.{layer}.{rest}"
         found = {ours: tensors[theirs] for ours, theirs in wanted.items() if theirs in tensors}
         load_exactly(self.transformer, found, self.config.weights)
+        projection = self.query_projection
+        if projection.in_features == projection.out_features:
+            nn.init.eye_(projection.weight)
+            nn.init.zeros_(projection.bias)
 
     def forward(self, tokens: Tensor, query: Tensor, query_mask: Tensor) -> Tensor:
         """Predict the target embedding.
 
         Args:
-            tokens: (B, T, N, C) visual tokens of T frames, oldest first; or (1, T, N, C) for all
-                queries.
+            tokens: (B, T', N, C) visual tokens of the X-Encoder, oldest first, where T' is the
+                window's frames / the X-Encoder's `tubelet`; or (1, T', N, C) for all queries.
             query: (B, L, query_dim) token embeddings of the query.
             query_mask: (B, L) bool, False on padding.
 
@@ -104,11 +111,18 @@ class Predictor(nn.Module):
         return self.output_projection((x * weight).sum(1) / weight.sum(1))
 
     def visual(self, tokens: Tensor) -> Tensor:
-        """What the transformer reads of (B, T, N, C) tokens: (B, T / tubelet * N, width)."""
+        """What the transformer reads of visual tokens.
+
+        Args:
+            tokens: (B, T', N, C), as in `forward`.
+
+        Returns:
+            (B, T' / tubelet * N, width); `tubelet` is that of the window.
+        """
         seen, classes = tokens.split([tokens.shape[2] - self.class_tokens, self.class_tokens], 2)
         # Autocast norms in fp32; what follows would copy twice as much.
         x = self.visual_norm(seen).to(seen.dtype) if self.config.adapt_tokens else seen
-        x = self.visual_projection(self._join(x))  # (B, T / tubelet, N, width)
+        x = self.visual_projection(self._join(x))  # (B, T' / tubelet, N, width)
         if self.class_tokens:
             # A certain class has a vector of length 1, so that its elements become of size 1.
             vectors = classes[..., : self.class_dim] * self.class_dim**0.5
@@ -118,5 +132,5 @@ class Predictor(nn.Module):
         return x.flatten(1, 2)
 
     def _join(self, tokens: Tensor) -> Tensor:
-        """Tokens of the same place in neighbouring frames side by side: (B, T / tubelet, N, _)."""
+        """Tokens of a place that are neighbours in time side by side: (B, T' / tubelet, N, _)."""
         return tokens.unflatten(1, (-1, self.tubelet)).transpose(2, 3).flatten(3)

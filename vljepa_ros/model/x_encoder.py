@@ -15,6 +15,7 @@ class XEncoder(nn.Module):
     Attributes:
         frozen: prefixes of the names of the tensors that training leaves alone.
         frame_wise: whether `encode_frames` does all the work, so that it is worth storing.
+        tubelet: neighbouring frames that `forward` joins into one token.
         token_dim: C, the width of a visual token.
         tokens_per_frame: N.
         class_tokens: how many of them, the last ones, say what classes are seen: embeddings of
@@ -25,6 +26,7 @@ class XEncoder(nn.Module):
 
     frozen: tuple[str, ...] = ("",)  # all of it
     frame_wise = False
+    tubelet = 1
     token_dim: int
     tokens_per_frame: int
     class_tokens = 0
@@ -50,7 +52,7 @@ class XEncoder(nn.Module):
             window: (B, T, ...) results of `encode_frames`, oldest first.
 
         Returns:
-            (B, T', N, C) visual tokens; T' is T over the frames that share a token.
+            (B, T', N, C) visual tokens; T' is T / `tubelet`.
         """
 
     @abstractmethod
@@ -61,13 +63,18 @@ class XEncoder(nn.Module):
             CheckpointError: they are missing, damaged or do not fit.
         """
 
-    def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of its kind and its published tensors.
+    def token_settings(self) -> tuple[object, ...]:
+        """What beside the published tensors decides the tokens of a frame, as plain values."""
+        return ()
 
-        What is computed once, as `class_embeddings`, differs in its last bits from one machine
-        to the next, and is left out.
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of its kind, its settings and its published tensors.
+
+        Stored tokens of another fingerprint are those of another X-Encoder. What is computed once,
+        as `class_embeddings`, differs in its last bits from one machine to the next, and is left
+        out: what it is computed from is among the settings.
         """
-        digest = hashlib.sha256(type(self).__name__.encode())
+        digest = hashlib.sha256(repr((type(self).__name__, self.token_settings())).encode())
         for name, tensor in sorted(self.state_dict().items()):
             if name.startswith(self.frozen):
                 digest.update(name.encode())

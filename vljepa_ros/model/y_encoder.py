@@ -17,6 +17,10 @@ from vljepa_ros.tokenizer import TextTokenizer
 class YEncoder(nn.Module):
     """Mean over a text's tokens, then a linear head into the shared space (paper section 3.1).
 
+    The paper does not say where the tokens are pooled. Here that is before the head, as both kinds
+    of encoder were trained. Where only the last layers of an encoder are trained, they stand apart
+    from `encoder`, which is frozen then and has to run only once a text.
+
     Args:
         encoder: module of transformers that takes input_ids and attention_mask.
         text_dim: width of its outputs.
@@ -27,7 +31,10 @@ class YEncoder(nn.Module):
 
     Attributes:
         frozen: prefixes of the names of the tensors that training leaves alone.
+        stored_as: type in which the trained tensors of a model fit into a file.
     """
+
+    stored_as = torch.float16
 
     def __init__(
         self,
@@ -69,8 +76,11 @@ class YEncoder(nn.Module):
             self.encoder.eval()
         return self
 
-    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """What `encoder` makes of texts; constant while it is frozen.
+    def encoder_states(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """What `encoder` makes of texts: all that comes before the layers trained apart.
+
+        Where `encoder` is frozen that never changes, so that training keeps it
+        (`training/steps.py`).
 
         Returns:
             (B, L, text_dim) token states and (B, L) bool, False on padding.
@@ -82,19 +92,32 @@ class YEncoder(nn.Module):
             return self.states(ids, mask), mask
 
     def states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Token states (B, L, text_dim) of token numbers (B, L) int64 and their mask (B, L)."""
+        """As `encoder_states`, of token numbers (B, L) int64 and their mask: (B, L, text_dim)."""
         states: Tensor = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         return states
 
+    def trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The layers above a frozen `encoder`, (B, L, text_dim) to the same; here there are none.
+
+        Args:
+            states: (B, L, text_dim) of `encoder_states`.
+            mask: (B, L) bool, False on padding.
+        """
+        return states
+
     def pool(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Sentence vectors (B, text_dim) of what `encode` returns: the mean over the tokens."""
+        """Sentence vectors (B, text_dim) of what `encoder_states` returns.
+
+        The mean over the tokens, after the layers that are trained.
+        """
+        states = self.trained_layers(states, mask)
         weight = mask.unsqueeze(-1).to(states.dtype)
         return (states * weight).sum(1) / weight.sum(1)
 
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Embeddings (B, D), L2-normalised, of what `encode` returns."""
+        """Embeddings (B, D), L2-normalised, of what `encoder_states` returns."""
         return F.normalize(self.head(self.pool(states, mask)), dim=-1)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D), L2-normalised."""
-        return self.embed(*self.encode(texts))
+        return self.embed(*self.encoder_states(texts))

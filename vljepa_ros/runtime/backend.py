@@ -62,6 +62,7 @@ class EngineInfo:
             encoded as windows.
         fallback: why something else runs than was asked for, or how it drifts from torch in
             fp32; empty if neither is so.
+        temperature: of the softmax over candidates' cosines, as the model was trained.
     """
 
     model_id: str
@@ -80,6 +81,7 @@ class EngineInfo:
     device: str
     precision: str
     fallback: str = ""
+    temperature: float = 0.07
 
 
 class Backend(Protocol):

@@ -20,9 +20,6 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
 UNSURE = "I don't know"
 _TEXT_CACHE = 4096  # embeddings
-# Cosines of an answer and its rivals lie close together; the temperature that training starts
-# from spreads them.
-_TEMPERATURE = 0.07
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,11 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Candidates against an embedding: index of the nearest, (K,) softmax and (K,) cosines."""
+    """Candidates against an embedding: index of the nearest, (K,) softmax and (K,) cosines.
+
+    Cosines of an answer and its rivals lie close together; the softmax has the temperature that
+    spread them in training.
+    """
 
     best: int
     scores: NDArray[np.float32]
@@ -187,7 +188,7 @@ class Engine:
             InputError: an embedding or a candidate that cannot be used.
         """
         similarities = self.encode_text(candidates) @ self.unit(embedding[None])[0]
-        logits = similarities / _TEMPERATURE
+        logits = similarities / self.info.temperature
         scores = np.exp(logits - logits.max())
         return Ranking(int(similarities.argmax()), scores / scores.sum(), similarities)
 

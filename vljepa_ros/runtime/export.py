@@ -130,8 +130,9 @@ def _texts(model: VLJEPA, folder: Path) -> dict[str, Any]:
         "query": _described(model.query.tokenizer, model.query.max_tokens, folder),
         "text": _described(model.y_encoder.tokenizer, model.y_encoder.max_tokens, folder),
     }
-    decoder = model.y_decoder
-    if isinstance(decoder, CausalDecoder):
+    if model.decodes:
+        decoder = model.y_decoder
+        assert isinstance(decoder, CausalDecoder)
         np.save(folder / "words.npy", _array(decoder.token_embedding.weight))
         np.save(folder / "numbers.npy", np.array(decoder.numbers, dtype=np.int64))
         described["decoder"] = {

@@ -1,4 +1,8 @@
-"""From an image of any size to the model's input, the same way in training and on the robot."""
+"""From an image of any size to the model's input, the same way in training and on the robot.
+
+Who changes the result raises `_TOKENS_VERSION` in model/efficientnet.py, so that stored tokens are
+made again.
+"""
 
 from __future__ import annotations
 

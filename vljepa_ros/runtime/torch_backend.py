@@ -61,6 +61,7 @@ class TorchBackend:
             backend="torch",
             device=str(device),
             precision=config.precision,
+            temperature=model.temperature,
         )
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from vljepa_ros.errors import CheckpointError
-from vljepa_ros.model.config import NoDecoderConfig, VLJEPAConfig, build
+from vljepa_ros.model.config import VLJEPAConfig, build
+from vljepa_ros.training.objective import check_objective
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TrainConfig:
     """A model and how to train it.
 
     Raises:
-        CheckpointError: a precision that there is not, or no Y-Decoder.
+        CheckpointError: a precision or an objective that there is not, or no Y-Decoder.
     """
 
     model: VLJEPAConfig
@@ -52,7 +53,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "bf16"):
             raise CheckpointError(f"precision is fp32 or bf16, not {self.precision!r}")
-        if isinstance(self.model.y_decoder, NoDecoderConfig):
+        check_objective(self.objective)
+        if not self.model.y_decoder.decodes:
             raise CheckpointError(
                 "y_decoder.kind is none, which cannot be trained; choose another"
             )
@@ -62,8 +64,8 @@ class TrainConfig:
         """Read a file of config/models/.
 
         Raises:
-            CheckpointError: the file is missing, has a key that no field has, or a precision that
-                is neither fp32 nor bf16.
+            CheckpointError: the file is missing, has a key that no field has, or a value that
+                cannot be trained with.
         """
         values = read_yaml(path)
         if missing := sorted({"finetuning", "decoder"} - values.keys()):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,9 +217,10 @@ class Evaluation:
         for episode in (e for episodes in self.sources.values() for e in episodes):
             gate = ChangeGate(config)
             period = int(episode.facts["frame_period"] * 1e9)
+            tokens = self._tokens(episode, range(len(episode.frames)))
             for last in range(len(episode.frames)):
                 window = window_frames(episode, last, self.window)
-                embedding = self._embed(episode, window, _STREAM_QUERY)[0]
+                embedding = self.engine.predict(list(tokens[window]), [_STREAM_QUERY])[0]
                 shift = gate.update(last * period, embedding)
                 decoded += shift is not None
                 first += shift is not None and shift.trigger == Trigger.FIRST
@@ -247,6 +249,14 @@ class Evaluation:
         return self._embed(episode, frames, sample.query)
 
     def _embed(self, episode: Episode, frames: Sequence[int], query: str) -> NDArray[np.float32]:
+        return self.engine.predict(list(self._tokens(episode, frames)), [query])
+
+    def _tokens(self, episode: Episode, frames: Sequence[int]) -> NDArray[Any]:
+        """Tokens (F, ...) of frames of an episode, as stored or by the engine."""
         drawn = episode.frames[list(frames)]
-        tokens = self.engine.encode_frames(list(drawn)) if drawn.dtype == np.uint8 else drawn
-        return self.engine.predict(list(tokens), [query])
+        if drawn.dtype != np.uint8:
+            return drawn
+        # As many together as the engine sees in a window: more would only take more memory.
+        step = self.window.frames
+        parts = [drawn[start : start + step] for start in range(0, len(drawn), step)]
+        return np.concatenate([self.engine.encode_frames(list(part)) for part in parts])

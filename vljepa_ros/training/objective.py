@@ -20,8 +20,15 @@ class Objective(nn.Module):
     """How far predictions are from their targets.
 
     In a group of processes each of them sees the batches of all, so that the loss is that of one
-    process with the whole batch; averaged over processes, so is its gradient.
+    process with the whole batch; averaged over processes, so is its gradient. SIGReg alone draws
+    directions at random, each process its own: there the mean of the losses is that of one
+    process with as many times the directions.
     """
+
+    @property
+    def temperature(self) -> float | None:
+        """Of its softmax over cosines, as it is now; None where it has none."""
+        return None
 
     def forward(
         self,
@@ -80,11 +87,19 @@ class InfoNCE(Objective):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(1.0 / temperature).log(), learned)
 
+    @property
+    def temperature(self) -> float:
+        """See `Objective`."""
+        return 1 / self._scale().item()
+
+    def _scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=_MAX_SCALE)
+
     def loss(
         self, predicted: Tensor, target: Tensor, meanings: Tensor, negatives: Tensor | None
     ) -> Tensor:
         """See `Objective`."""
-        scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
+        scale = self._scale()
         logits = predicted @ target.T * scale
         same = (meanings[:, None] == meanings[None, :]).any(-1)
         same.fill_diagonal_(False)
@@ -186,18 +201,27 @@ class SIGReg(Objective):
 OBJECTIVES = ("infonce", "cosine", "l1", "l2", "vicreg", "sigreg")
 
 
+def check_objective(kind: str) -> None:
+    """Look whether there is an objective of this name.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if kind not in OBJECTIVES:
+        raise CheckpointError(f"objective is one of {', '.join(OBJECTIVES)}, not {kind!r}")
+
+
 def build_objective(kind: str, temperature: float, learned: bool) -> Objective:
     """The objective of a name in OBJECTIVES; the temperature is InfoNCE's.
 
     Raises:
         CheckpointError: no such objective.
     """
+    check_objective(kind)
     if kind == "infonce":
         return InfoNCE(temperature, learned)
     if kind in ("cosine", "l1", "l2"):
         return Distance(kind)
     if kind == "vicreg":
         return VICReg()
-    if kind == "sigreg":
-        return SIGReg()
-    raise CheckpointError(f"objective is one of {', '.join(OBJECTIVES)}, not {kind!r}")
+    return SIGReg()

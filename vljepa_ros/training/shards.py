@@ -138,7 +138,9 @@ def index_shard(path: Path) -> list[Entry]:
             raise InputError(
                 f"{path}: episode {key} has {len(places)} frames, its facts say {wanted}"
             )
-        entries.append(Entry(facts[key], [places[ending] for ending in sorted(places)]))
+        # The thousandth frame and those after it have longer names.
+        ordered = sorted(places, key=lambda ending: (len(ending), ending))
+        entries.append(Entry(facts[key], [places[ending] for ending in ordered]))
     return entries
 
 

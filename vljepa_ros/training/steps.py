@@ -48,7 +48,7 @@ class Texts:
             # Fused attention gives a text the same states whatever else is in its batch: a resumed
             # run encodes them in other batches than the killed one did.
             with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
-                states, mask = self.y_encoder.encode(new)
+                states, mask = self.y_encoder.encoder_states(new)
             for text, state, real in zip(new, states, mask, strict=True):
                 self.known[text] = state[real].half()
         known = [self.known[text] for text in texts]
@@ -93,6 +93,11 @@ class AlignmentStep(nn.Module):
                 torch.stack(negatives),
             )
         return loss
+
+    def keep_temperature(self) -> None:
+        """Let the model know what the objective has made of its temperature, if it has one."""
+        if self.objective.temperature is not None:
+            self.model.learn_temperature(self.objective.temperature)
 
 
 class DecodingStep(nn.Module):
