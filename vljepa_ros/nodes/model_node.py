@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-import rclpy
-
 from vljepa_ros.errors import VljepaError
 from vljepa_ros.msg import ModelInfo
 from vljepa_ros.nodes.conversions import to_model_info
@@ -17,13 +15,12 @@ from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import PARTS, Engine, EngineConfig
 
 _PARAMETERS = (
-    ("model", "vljepa-tiny", "shipped name, or folder"),
+    ("model", "vljepa-tiny", "shipped name, folder, or hub name of a CLIP or SigLIP"),
     ("device", "cpu", "cpu or cuda:0; with ONNX Runtime also tensorrt:0"),
     ("runtime.backend", "auto", "torch; onnx; auto: onnx, and torch where that does not work"),
     ("runtime.precision", "auto", "fp32, fp16, bf16 (torch), int8 (onnx); auto: the fastest"),
     ("runtime.allow_fallback", False, "run on the CPU when the device is not to be had"),
     ("runtime.allow_drift", False, "run although the parity check fails"),
-    ("build_only", False, "make what later starts need, and end"),
 )
 
 
@@ -37,7 +34,7 @@ class ModelNode(ManagedNode):
     """Holds the process's engine from configure to cleanup.
 
     Publishes: `model_info` (ModelInfo, latched), if it announces.
-    Parameters: model, device, runtime.*, build_only; and those of `ManagedNode`.
+    Parameters: model, device, runtime.*; and those of `ManagedNode`.
 
     Args:
         name: of the node.
@@ -61,22 +58,13 @@ class ModelNode(ManagedNode):
             self._info = self.create_publisher(ModelInfo, "model_info", LATCHED)
             self._info.publish(to_model_info(self.engine.info))
 
-    def start(self) -> None:
-        """Configure and activate; or only build what is kept for later starts, and end.
-
-        Raises:
-            SystemExit: with code 1, it cannot be built.
-        """
-        if not self.get_parameter("build_only").value:
-            super().start()
-            return
+    def build(self) -> None:
         try:
             info = self._load().info
         except VljepaError as error:
             self.get_logger().fatal(str(error))
             raise SystemExit(1) from error
         self.get_logger().info(f"{info.model_id} is built for {info.backend} on {info.device}")
-        rclpy.try_shutdown()
 
     def _load(self) -> Engine:
         values = {name: self.get_parameter(name).value for name, *_ in _PARAMETERS}
