@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from vljepa_ros.errors import VljepaError
 from vljepa_ros.msg import ModelInfo
@@ -33,29 +34,31 @@ def declare_min_confidence(node: ManagedNode) -> None:
 class ModelNode(ManagedNode):
     """Holds the process's engine from configure to cleanup.
 
-    Publishes: `model_info` (ModelInfo, latched), if it announces.
+    Publishes: its `info_topic` (ModelInfo, latched).
     Parameters: model, device, runtime.*; and those of `ManagedNode`.
 
     Args:
         name: of the node.
-        announces: whether to publish `model_info`; in a process of several nodes one does.
+        info_topic: where it says what it runs on; None where another node of this process does.
+            `model_info` is that of the embedder alone: what is latched there has one source.
         parts: of the model, that the nodes of this process use; others are not kept in memory.
     """
 
-    def __init__(self, name: str, announces: bool = True, parts: tuple[str, ...] = PARTS) -> None:
+    def __init__(self, name: str, info_topic: str | None, parts: tuple[str, ...] = PARTS) -> None:
         super().__init__(name)
         for parameter, default, description in _PARAMETERS:
             declare(self, parameter, default, description, read_only=True)
         self.engine: Engine | None = None
-        self._announces = announces
+        self._info_topic = info_topic
+        self._info: Any = None  # publisher
         self._parts = parts
 
     def configure(self) -> None:
         self.engine = self._load()
         if self.engine.info.fallback:
             self.get_logger().warning(self.engine.info.fallback)
-        if self._announces:
-            self._info = self.create_publisher(ModelInfo, "model_info", LATCHED)
+        if self._info_topic is not None:
+            self._info = self.create_publisher(ModelInfo, self._info_topic, LATCHED)
             self._info.publish(to_model_info(self.engine.info))
 
     def build(self) -> None:
@@ -87,9 +90,9 @@ class ModelNode(ManagedNode):
         return engine
 
     def cleanup(self) -> None:
-        if self.engine is not None and self._announces:
+        if self._info is not None:
             self.dispose(self.destroy_publisher, self._info)
-        self.engine = None
+        self._info = self.engine = None
 
     def details(self) -> Mapping[str, str]:
         if self.engine is None:
