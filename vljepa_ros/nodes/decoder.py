@@ -22,7 +22,8 @@ class Decoder(ModelNode):
     """Says what each segment means.
 
     Subscribes: `shift` (SemanticShift), while somebody hears `description`.
-    Publishes: `description` (Description); `~/model_info`, as `ModelNode`, if it announces.
+    Publishes: `description` (Description), if its model writes text; `~/model_info`, as
+    `ModelNode`, if it announces.
     Parameters: min_confidence (changeable while it runs), recall_within, and those of `ModelNode`.
     """
 
@@ -44,6 +45,13 @@ class Decoder(ModelNode):
     def configure(self) -> None:
         super().configure()
         assert self.engine is not None
+        info = self.engine.info
+        if not info.decodes:
+            self.get_logger().warning(
+                f"{info.model_id} writes no text, so that there will be no description; for that "
+                "take a VL-JEPA with a Y-Decoder"
+            )
+            return
         self._describer = Describer(self.engine, self.get_parameter("recall_within").value)
         self._publisher = self.create_lifecycle_publisher(Description, "description", RESULTS)
         self._made.callback(self.dispose, self.destroy_lifecycle_publisher, self._publisher)
