@@ -16,8 +16,12 @@ ARGUMENTS = {
     "cameras": ("", "name:=topic of several cameras, with commas between; default: image_topic"),
     "image_transport": ("", "raw or compressed; default: as in params_file"),
     "namespace": ("", "namespace of the nodes"),
-    "model": ("", "shipped model or folder of a checkpoint; default: as in params_file"),
+    "model": (
+        "",
+        "shipped name, folder, or hub name of a CLIP or SigLIP; default: as in params_file",
+    ),
     "device": ("", "cpu, cuda:0 or tensorrt:0; default: as in params_file"),
+    "autostart": ("", "false leaves the nodes unconfigured; default: as in params_file"),
     "build_only": ("", "true makes what later starts need and ends; default: as in params_file"),
     "composed": ("true", "all nodes in one process with one copy of the weights"),
     "nodes": ("", "some of embedder,gate,decoder,vqa, each a process; default: all"),
@@ -60,11 +64,9 @@ def _nodes(context: LaunchContext) -> list[Node]:
         if not together:
             raise ValueError("several cameras need composed:=true and all nodes, in one process")
         overrides["cameras"] = [camera.strip() for camera in given["cameras"].split(",")]
-    for name in ("use_sim_time", "build_only"):
+    for name in ("autostart", "build_only", "use_sim_time"):
         if given[name]:
             overrides[name] = _truth(name, given[name])
-    if overrides.get("build_only") and "gate" in executables:
-        executables.remove("gate")  # has nothing to build, and would not end
     return [
         Node(
             package="vljepa_ros",

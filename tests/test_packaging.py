@@ -176,6 +176,23 @@ def test_cmake_generates_every_interface() -> None:
     assert named == {path.relative_to(ROOT).as_posix() for path in INTERFACES}
 
 
+def test_the_profiles_for_fast_dds_differ_by_the_white_list_alone() -> None:
+    read = [
+        ElementTree.parse(ROOT / "config" / f"{name}.xml").getroot()
+        for name in ("fastdds", "fastdds_localhost")
+    ]
+    space = "{http://www.eprosima.com}"
+    ((udp, listed),) = (
+        (transport, found)
+        for transport in read[1].iter(f"{space}transport_descriptor")
+        if (found := transport.find(f"{space}interfaceWhiteList")) is not None
+    )
+    assert [address.text for address in listed] == ["127.0.0.1"]
+    udp.remove(listed)
+    texts = [ElementTree.tostring(root, encoding="unicode") for root in read]
+    assert len({ElementTree.canonicalize(text, strip_text=True) for text in texts}) == 1
+
+
 @pytest.mark.parametrize(
     "path", [*MODULES, *EVIDENCE], ids=lambda path: path.relative_to(ROOT).as_posix()
 )

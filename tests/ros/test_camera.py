@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ament_index_python.packages import get_package_share_directory
 from sensor_msgs.msg import CompressedImage
 from vljepa_ros.srv import Ask
 
 from vljepa_ros.nodes import transport
 
+VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+OLD_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 SENT = 300  # images, 10 s
 # Fast DDS without our settings lets through no more than one or two of 90 best-effort images;
 # with them and a kernel as it comes, about every fourth.
@@ -97,31 +100,58 @@ def test_a_topic_of_the_wrong_type_is_named(vqa: Any) -> None:
 
 
 def test_a_choice_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+    for name in (VARIABLE, OLD_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "SHM")
     transport.receive_large_images()
-    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in os.environ
+    assert VARIABLE not in os.environ
     assert "unset FASTDDS_BUILTIN_TRANSPORTS" in transport.remedy()
 
 
 @pytest.mark.parametrize(
-    ("distro", "name"),
-    [("jazzy", "FASTRTPS_DEFAULT_PROFILES_FILE"), ("kilted", "FASTDDS_DEFAULT_PROFILES_FILE")],
+    ("distro", "localhost", "name", "file"),
+    [
+        ("humble", "0", OLD_VARIABLE, "fastdds.xml"),
+        ("humble", "1", OLD_VARIABLE, "fastdds_localhost.xml"),
+        ("jazzy", "1", OLD_VARIABLE, "fastdds.xml"),
+        ("kilted", "0", VARIABLE, "fastdds.xml"),
+    ],
 )
-def test_each_fast_dds_gets_its_variable(
-    monkeypatch: pytest.MonkeyPatch, distro: str, name: str
+def test_each_fast_dds_gets_its_variable_and_profile(
+    monkeypatch: pytest.MonkeyPatch, distro: str, localhost: str, name: str, file: str
 ) -> None:
     for variable in list(os.environ):
         if variable.startswith(("FASTDDS_", "FASTRTPS_")):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("ROS_DISTRO", distro)
+    monkeypatch.setenv("ROS_LOCALHOST_ONLY", localhost)
     monkeypatch.setenv(name, "")  # so that it is taken back at the end
     monkeypatch.delenv(name)
     transport.receive_large_images()
     profile = Path(os.environ[name])
-    assert profile.name == "fastdds.xml" and profile.is_file()
+    assert profile.name == file and profile.is_file()
     assert "unset" not in transport.remedy()
+
+
+def test_large_images_arrive_with_the_profile_for_this_machine_alone(
+    vqa: Any, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Humble, if the Fast DDS that is here can do with it."""
+    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    share = Path(get_package_share_directory("vljepa_ros"))
+    with monkeypatch.context() as patch:
+        name = OLD_VARIABLE if old else VARIABLE
+        patch.setenv(name, str(share / "config" / "fastdds_localhost.xml"))
+        process = vqa.start("embedder", model=model)
+    vqa.wait_active("embedder")
+    with camera(vqa, "best_effort"):
+        vqa.until(
+            lambda: vqa.counted("embedder", "frames received") >= ENOUGH,
+            f"{ENOUGH} of {SENT} images",
+            limit=30,
+        )
+    process.stop()
+    vqa.processes.remove(process)
 
 
 def test_forced_reliability_is_explained(bench: Any, model: str) -> None:

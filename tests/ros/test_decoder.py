@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vljepa_ros.msg import Description, SemanticShift
+from vljepa_ros.msg import Description, ModelInfo, SemanticShift
 
 from vljepa_ros.nodes.conversions import to_floats
+from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import FASTEST, Engine
 
 
@@ -99,5 +100,21 @@ def test_what_it_cannot_decode_is_counted_and_the_next_one_works(
     assert "the same model" in decoder.processes[0].log()
     assert decoder.processes[0].log().count("bad shift:") == 1, "the log would fill the disk"
     assert not decoder.descriptions
+    decoder.publish("shift", shift_of(engine, data))
+    decoder.until(lambda: decoder.descriptions, "a description")
+
+
+def test_it_leaves_the_topic_model_info_to_the_embedder(decoder: Any, engine: Engine) -> None:
+    received = decoder.collect(ModelInfo, "decoder/model_info", LATCHED)
+    (info,) = decoder.until(lambda: received, "its own")
+    assert info.model_id == engine.info.model_id
+    assert decoder.node.count_publishers("model_info") == 0
+
+
+def test_it_can_be_cleaned_up_and_configured_again(decoder: Any, engine: Engine) -> None:
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        assert decoder.change("decoder", transition)
+    decoder.descriptions.clear()
+    (data,) = engine.encode_text(["the lamp is off"])
     decoder.publish("shift", shift_of(engine, data))
     decoder.until(lambda: decoder.descriptions, "a description")

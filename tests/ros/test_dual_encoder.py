@@ -52,7 +52,16 @@ def test_it_chooses_among_candidates_and_writes_nothing(pipeline: Any) -> None:
     assert not answer.success and "cannot write text" in answer.message
 
 
-def test_a_shift_cannot_be_told_and_is_counted(pipeline: Any) -> None:
-    assert pipeline.call("request_shift", Trigger).success
-    pipeline.until(lambda: pipeline.counted("decoder", "bad shift"), "it in the counts")
-    assert not pipeline.descriptions
+def test_the_decoder_says_once_that_there_is_no_text_and_rests(pipeline: Any) -> None:
+    # Somebody waits for descriptions, and the decoder would listen for them.
+    answer = pipeline.call("request_shift", Trigger)
+    assert not answer.success and "nobody hears shift" in answer.message
+    (process,) = pipeline.processes
+    assert process.log().count("writes no text") == 1
+    assert "bad shift" not in process.log() and not pipeline.descriptions
+
+
+def test_torch_runs_it_without_a_word_about_onnx(pipeline: Any) -> None:
+    (info,) = pipeline.until(lambda: pipeline.info, "model_info")
+    assert (info.backend, info.fallback) == ("torch", "")
+    assert "export" not in pipeline.processes[0].log()

@@ -104,6 +104,12 @@ def test_it_may_only_build_what_later_starts_need(
         fresh.processes.remove(process)
 
 
+def test_a_gate_has_nothing_to_build_and_ends(fresh: Any) -> None:
+    process = fresh.start("gate", build_only=True)
+    assert process.wait() == 0 and "nothing to build" in process.log()
+    fresh.processes.remove(process)
+
+
 def test_a_fallback_is_told_where_it_is_allowed(fresh: Any, model: str) -> None:
     allowed = {"device": "cuda:99", "runtime.allow_fallback": True}
     fresh.start("embedder", model=model, **allowed)

@@ -100,6 +100,7 @@ def test_another_model_starts_anew(stream: Stream) -> None:
     stream.send([*axis(0), 0.0], SETTLED)  # of another dimension, too
     again = stream.wait(2)
     assert again.trigger == SemanticShift.FIRST and again.embedding.model_id == "model@2"
+    assert again.segment_id == 1, "an equal id would be the same segment"
 
 
 def test_a_shift_comes_on_request(gate: Any, stream: Stream) -> None:
@@ -132,6 +133,9 @@ def test_queries_that_are_no_longer_asked_are_forgotten(gate: Any, stream: Strea
         "the query to be forgotten",
     )
     assert other.score in gate.diagnostics("gate")
+    (first,) = stream.shifts()
+    stream.send(axis(0), SETTLED)  # asked again
+    assert (first.segment_id, stream.wait(2).segment_id) == (0, 1)
 
 
 def test_the_threshold_changes_while_it_runs(gate: Any, stream: Stream) -> None:

@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
@@ -25,6 +24,7 @@ ARGUMENTS = {
     "params_file",
     "model",
     "device",
+    "autostart",
     "build_only",
     "composed",
     "nodes",
@@ -50,13 +50,35 @@ sys.exit(service.run())
 """
 
 
-@contextmanager
-def limited(process: subprocess.Popen[str]) -> Iterator[None]:
-    """End a process that takes too long, so that its output ends."""
-    timer = Timer(LIMIT, process.kill)
+def launched(
+    arguments: list[str], enough: Callable[[list[str]], bool] = lambda lines: False
+) -> tuple[str, int]:
+    """Output and exit code of a launch, which gets SIGINT once its lines are enough."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(LAUNCH_FILE), *arguments],
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    stopped = False
+    timer = Timer(LIMIT, process.kill)  # so that the output ends
     timer.start()
-    yield
+    with process:
+        for line in process.stdout:
+            lines.append(line)
+            if not stopped and enough(lines):
+                process.send_signal(signal.SIGINT)
+                stopped = True
     timer.cancel()
+    return "".join(lines), process.returncode
+
+
+def refusals(lines: list[str]) -> int:
+    """How many nodes have said that they cannot be configured, as without a model."""
+    return sum("cannot be configured" in line for line in lines)
 
 
 def load() -> object:
@@ -93,33 +115,41 @@ def test_every_argument_is_declared_and_described() -> None:
 def test_it_starts_the_executables_and_ends_on_sigint(
     arguments: list[str], started: set[str], models: int
 ) -> None:
-    process = subprocess.Popen(
+    def seen(lines: list[str]) -> set[str]:
+        return set(re.findall(r"\[(\w+)-\d+\]: process started", "".join(lines)))
+
+    output, code = launched(
         [
-            *(sys.executable, "-c", RUNNER, str(LAUNCH_FILE)),
             *(*arguments, "image_topic:=/camera/image_raw", "namespace:=robot"),
             "model:=/no/such/model",  # the nodes live on, unconfigured
         ],
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        lambda lines: seen(lines) == started and refusals(lines) == models,
     )
-    assert process.stdout is not None
-    lines, seen, refused = [], set(), 0
-    with process, limited(process):
-        for line in process.stdout:
-            lines.append(line)
-            if found := re.search(r"\[(\w+)-\d+\]: process started", line):
-                seen.add(found.group(1))
-            # Each node that has a model says that it cannot be configured.
-            refused += "cannot be configured" in line
-            if seen == started and refused == models:
-                process.send_signal(signal.SIGINT)
-                refused += 1  # once
-    output = "".join(lines)
-    assert seen == started, output
-    assert process.returncode == 0, output
+    assert seen([output]) == started, output
+    assert code == 0, output
     assert output.count("process has finished cleanly") == len(started), output
+
+
+@needs_launch
+def test_a_gate_that_is_only_to_build_ends(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("/**:\n  ros__parameters:\n    build_only: true\n")
+    for asked in (f"params_file:={params}", "build_only:=true"):
+        output, code = launched(["nodes:=gate", asked])
+        assert code == 0 and "has nothing to build" in output, output
+        assert output.count("process has finished cleanly") == 1, output
+
+
+@needs_launch
+def test_an_argument_goes_before_the_params_file(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    text = "/**:\n  ros__parameters:\n    autostart: false\n    model: /from/the/file\n"
+    params.write_text(text)
+    output, code = launched(
+        ["nodes:=embedder", f"params_file:={params}", "autostart:=true"],
+        lambda lines: refusals(lines) == 1,
+    )
+    assert "/from/the/file" in output and code == 0, output
 
 
 @needs_launch
@@ -127,21 +157,6 @@ def test_arguments_that_are_not_given_leave_the_params_file_alone(tmp_path: Path
     params = tmp_path / "params.yaml"
     text = "/**:\n  ros__parameters:\n    model: /from/the/file\n"
     params.write_text(text)
-    process = subprocess.Popen(
-        [*(sys.executable, "-c", RUNNER, str(LAUNCH_FILE)), f"params_file:={params}"],
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines, stopped = [], False
-    with process, limited(process):
-        for line in process.stdout:
-            lines.append(line)
-            if not stopped and sum("cannot be configured" in line for line in lines) == 3:
-                process.send_signal(signal.SIGINT)
-                stopped = True
-    output = "".join(lines)
+    output, code = launched([f"params_file:={params}"], lambda lines: refusals(lines) == 3)
     assert output.count("/from/the/file") >= 3, output
-    assert process.returncode == 0, output
+    assert code == 0, output

@@ -48,6 +48,21 @@ def test_where_the_fastest_drifts_the_next_is_taken(
     assert load_backend(small, replace(FASTEST, allow_drift=True)).info.precision == "fp32"
 
 
+def test_on_a_gpu_torch_tries_bf16_where_fp16_drifts(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    there = TorchBackend(small, EngineConfig())
+
+    def compared(_: Path, config: EngineConfig) -> Any:
+        asked.append(config.precision)
+        return there, "it drifts" if config.precision == "fp16" else ""
+
+    monkeypatch.setattr(choice, "_compared", compared)
+    gpu = EngineConfig(backend="torch", device="cuda:0", precision="auto")
+    assert load_backend(small, gpu) is there and asked == ["fp16", "bf16"]
+
+
 @pytest.mark.parametrize("allowed", [False, True])
 def test_what_drifts_is_gone_before_the_next_is_loaded(
     small: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from tests.dual_encoders import write
-from vljepa_ros.errors import CheckpointError, InputError
-from vljepa_ros.runtime import FASTEST, Engine
+from vljepa_ros.errors import CheckpointError, EngineError, InputError
+from vljepa_ros.runtime import FASTEST, Engine, EngineConfig
 
 
 @pytest.fixture(scope="module", params=["clip", "siglip"])
@@ -42,11 +42,15 @@ def test_images_have_the_embedding_of_transformers(pair: Any) -> None:
     assert float(ours @ expected.numpy()) > 0.9999
 
 
-def test_where_the_fastest_is_wanted_torch_runs_it(pair: Any) -> None:
+def test_where_the_fastest_is_wanted_torch_runs_it_without_noise(
+    pair: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     *_, folder = pair
     info = Engine.load(str(folder), FASTEST).info
-    assert (info.backend, info.precision) == ("torch", "fp32")
-    assert info.fallback == f"{folder} is a dual encoder, which runs with the backend torch"
+    assert (info.backend, info.precision, info.fallback) == ("torch", "fp32", "")
+    assert not [record for record in caplog.records if "export" in record.message]
+    with pytest.raises(EngineError, match="is a dual encoder, which runs with the backend torch"):
+        Engine.load(str(folder), EngineConfig(backend="onnx"))
 
 
 def test_texts_have_the_embedding_of_transformers(pair: Any) -> None:

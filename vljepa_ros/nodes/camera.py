@@ -24,6 +24,7 @@ _CHECK_PERIOD = 0.5  # s
 _REPORT_PERIOD = 10.0  # s between two logs of the same silence
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a part of a topic's name
 _TRANSPORTS = ("raw", "compressed")
+_COMPRESSED = "/compressed"  # what image_transport appends to a topic's name
 _RELIABILITY = {
     "auto": None,
     "reliable": ReliabilityPolicy.RELIABLE,
@@ -37,7 +38,7 @@ def declare_camera(node: ManagedNode) -> None:
     declare(node, "image_transport", "raw", transport, read_only=True)
     reliability = "auto to match the publisher; reliable or best_effort to force it"
     declare(node, "image_reliability", "auto", reliability, read_only=True)
-    timeout = "s without an image, while there is a publisher, until it is reported"
+    timeout = "s without an image until it is reported"
     declare(node, "silence_timeout", 5.0, timeout, span=(0.1, 3600.0), read_only=True)
 
 
@@ -88,7 +89,8 @@ class Camera:
         self._forced = _RELIABILITY[choice(node, "image_reliability", tuple(_RELIABILITY))]
         self._timeout = node.get_parameter("silence_timeout").value
         # Resolved first, so that remapping `image` moves the compressed topic as well.
-        self.topic = node.resolve_topic_name(topic) + ("/compressed" if compressed else "")
+        self._raw_topic = node.resolve_topic_name(topic)
+        self.topic = self._raw_topic + (_COMPRESSED if compressed else "")
         self._type = CompressedImage if compressed else Image
         self._type_name = f"sensor_msgs/msg/{self._type.__name__}"
         self._node = node
@@ -103,6 +105,7 @@ class Camera:
         self._stamp: int | None = None  # of the newest image, ns
         # s without an image since there has been a publisher or none, and when it was last told
         self._silent = self._reported = 0.0
+        self._told = ""  # the cause
         self._reliability = self._best_reliability()
         self._subscription = self._subscribe()
         # Steady: a camera may fall silent while simulated time stands still.
@@ -170,7 +173,7 @@ class Camera:
             self._follow()
         self._silent += _CHECK_PERIOD
         if self._received or bool(publishers) != self._has_publisher:
-            self._received, self._silent, self._reported = False, 0.0, 0.0
+            self._received, self._silent, self._told = False, 0.0, ""
             self._has_publisher = bool(publishers)
         message = "" if publishers else f"no publisher on {self.topic}"
         if self._silent >= self._timeout:
@@ -191,24 +194,42 @@ class Camera:
         begin = f"no publisher on {self.topic}"
         if publishers:
             begin = f"{self.topic} has a publisher, but no image has come"
-        message = f"{begin} for {self._silent:.0f} s: {self._cause(publishers)}"
+        cause = self._cause(publishers)
+        message = f"{begin} for {self._silent:.0f} s: {cause}"
         again = bool(publishers) and self._silent - self._reported >= _REPORT_PERIOD
-        if again or not self._reported:
-            self._reported = self._silent
+        if again or cause != self._told:
+            self._told, self._reported = cause, self._silent
             self._node.get_logger().warning(message)
         return message
 
     def _cause(self, publishers: list[Any]) -> str:
         if not publishers:
-            return "start the camera, or remap image to its topic (image_topic of the launch file)"
+            return self._found_elsewhere() or (
+                "start the camera, or remap image to its topic (image_topic of the launch file)"
+            )
         types = sorted({p.topic_type for p in publishers})
         if self._type_name not in types:
-            return (
-                f"it carries {types} and not {self._type_name}; set image_transport or remap "
-                "image to the right topic"
-            )
+            advice = "set image_transport or remap image to the right topic"
+            if self._type is Image and self.topic.endswith(_COMPRESSED):
+                advice = f"set image_transport to compressed and {self._without_suffix()}"
+            return f"it carries {types} and not {self._type_name}; {advice}"
         offered = {p.qos_profile.reliability for p in publishers}
         reliable = ReliabilityPolicy.RELIABLE
         if self._forced == reliable and reliable not in offered:
             return "it is best-effort and image_reliability forces reliable; set that to auto"
         return remedy()
+
+    def _found_elsewhere(self) -> str:
+        """What to set where the topic of the other transport has a publisher, else ""."""
+        is_raw = self._type is Image
+        other = self.topic + _COMPRESSED if is_raw else self._raw_topic
+        if not self._node.get_publishers_info_by_topic(other):
+            return ""
+        advice = f"set image_transport to {'compressed' if is_raw else 'raw'}"
+        if not is_raw and other.endswith(_COMPRESSED):
+            advice = self._without_suffix()
+        return f"{other} has one; {advice}"
+
+    def _without_suffix(self) -> str:
+        name = self._raw_topic.removesuffix(_COMPRESSED)
+        return f"remap image to {name}, to which {_COMPRESSED} is appended"

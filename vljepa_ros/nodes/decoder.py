@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
@@ -21,7 +22,8 @@ class Decoder(ModelNode):
     """Says what each segment means.
 
     Subscribes: `shift` (SemanticShift), while somebody hears `description`.
-    Publishes: `description` (Description), and as `ModelNode`.
+    Publishes: `description` (Description), if its model writes text; `~/model_info`, as
+    `ModelNode`, if it announces.
     Parameters: min_confidence (changeable while it runs), recall_within, and those of `ModelNode`.
     """
 
@@ -32,31 +34,42 @@ class Decoder(ModelNode):
         parts: tuple[str, ...] = ("y_decoder",),
     ) -> None:
         self.arguments = arguments
-        super().__init__("decoder", announces, parts)
+        super().__init__("decoder", "~/model_info" if announces else None, parts)
         declare_min_confidence(self)
         description = "distance (1 - cosine) up to which a segment gets an earlier one's text"
         declare(self, "recall_within", RECALL_WITHIN, description, span=(0.0, 2.0), read_only=True)
+        self._describer: Describer | None = None
+        self._shifts: LazySubscription | None = None
+        self._made = ExitStack()  # ends what `configure` made, the last first
 
     def configure(self) -> None:
         super().configure()
         assert self.engine is not None
+        info = self.engine.info
+        if not info.decodes:
+            self.get_logger().warning(
+                f"{info.model_id} writes no text, so that there will be no description; for that "
+                "take a VL-JEPA with a Y-Decoder"
+            )
+            return
         self._describer = Describer(self.engine, self.get_parameter("recall_within").value)
         self._publisher = self.create_lifecycle_publisher(Description, "description", RESULTS)
+        self._made.callback(self.dispose, self.destroy_lifecycle_publisher, self._publisher)
         # Its own, so that a sentence holds up no other callback; each shift gets its turn.
         self._thread = ThreadPoolExecutor(1, "decoder")
+        self._made.callback(self._thread.shutdown, cancel_futures=True)
         self._shifts = LazySubscription(
             self, SemanticShift, "shift", self._receive, RESULTS, self._publisher
         )
+        self._made.callback(self._shifts.close)
 
     def activate(self) -> None:
-        self._shifts.check()
+        if self._shifts is not None:
+            self._shifts.check()
 
     def cleanup(self) -> None:
-        if self.engine is not None:
-            self._shifts.close()
-            self._thread.shutdown(cancel_futures=True)
-            self.dispose(self.destroy_lifecycle_publisher, self._publisher)
-            del self._describer  # it holds the engine
+        self._made.close()
+        self._describer = self._shifts = None  # the first holds the engine
         super().cleanup()
 
     def _receive(self, message: SemanticShift) -> None:
@@ -69,7 +82,7 @@ class Decoder(ModelNode):
                 self._describe(message)
 
     def _describe(self, message: SemanticShift) -> None:
-        assert self.engine is not None
+        assert self.engine is not None and self._describer is not None
         started, model_id = time.perf_counter(), self.engine.info.model_id
         if message.embedding.model_id != model_id:
             raise InputError(

@@ -65,13 +65,13 @@ class Embedder(ModelNode):
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`), or the
     topics of the cameras. Frames of several cameras that wait together are encoded together.
     Publishes: `embedding` (SemanticEmbedding), `labels` (LabelScores, when there are labels),
-    with cameras both of each, as `<name>/embedding` and `<name>/labels`; and as `ModelNode`.
+    with cameras both of each, as `<name>/embedding` and `<name>/labels`; and `model_info`.
     Parameters: queries, labels, label_query, max_rate_hz, stride (all changeable while it runs),
     and those of `declare_cameras`, `declare_camera` and `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True, parts: tuple[str, ...] = _PARTS) -> None:
-        super().__init__("embedder", announces, parts)
+    def __init__(self, parts: tuple[str, ...] = _PARTS) -> None:
+        super().__init__("embedder", "model_info", parts)
         declare_texts(self, "queries", ["What is happening?"], "standing queries")
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")

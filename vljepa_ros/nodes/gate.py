@@ -81,6 +81,8 @@ class Gate(ManagedNode):
         )
         on_change(self, _SETTINGS, self._change)
         self._streams: dict[str, _Stream] = {}  # by query
+        # Of queries that were forgotten, that a segment of one asked again gets an id of its own.
+        self._next_ids: dict[str, int] = {}
         self._embeddings: LazySubscription | None = None
         self.create_service(TriggerService, "request_shift", self._request)
 
@@ -124,21 +126,28 @@ class Gate(ManagedNode):
 
     def _update(self, message: SemanticEmbedding) -> None:
         stream = self._streams.get(message.query)
-        # Embeddings of two models cannot be compared.
-        known = stream is not None and stream.newest.model_id == message.model_id
-        gate = stream.gate if stream is not None and known else ChangeGate(self._config)
+        if stream is None:
+            gate = ChangeGate(self._config, self._next_ids.get(message.query, 0))
+        else:
+            gate = stream.gate
+            if stream.newest.model_id != message.model_id:
+                gate.reset()  # embeddings of two models cannot be compared
         shift = gate.update(to_nanoseconds(message.header.stamp), to_vector(message.data))
-        self._forget()
+        self._forget(message.query)
         self._streams[message.query] = _Stream(gate, message)
         if shift is not None:
             self._publish(shift, message)
 
-    def _forget(self) -> None:
+    def _forget(self, asked: str) -> None:
         """Drop the queries that are no longer asked, while an embedding of another comes."""
         count = len(self._streams)
         for query, stream in list(self._streams.items()):
+            if query == asked:
+                continue
             stream.others += 1
             if stream.others > _FORGOTTEN * count:
+                stream.gate.reset()
+                self._next_ids[query] = stream.gate.segment_id
                 del self._streams[query]
 
     def _publish(self, shift: Shift, newest: SemanticEmbedding) -> None:

@@ -32,7 +32,8 @@ class ManagedNode(LifecycleNode):
     """A lifecycle node that starts by itself and survives bad input.
 
     Publishes: `/diagnostics` (diagnostic_msgs/DiagnosticArray, once a second).
-    Parameters: autostart (bool, true), configure and activate at start.
+    Parameters: autostart (bool, true), configure and activate at start; build_only (bool, false),
+    make what later starts need, and end.
 
     A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`. It may set
     `arguments` before it comes here: ROS arguments for this node alone, which go before those of
@@ -44,6 +45,8 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str) -> None:
         super().__init__(name, cli_args=list(self.arguments) or None)
         declare(self, "autostart", True, "configure and activate at start", read_only=True)
+        build_only = "make what later starts need, and end"
+        declare(self, "build_only", False, build_only, read_only=True)
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)
         self.active = False
@@ -67,8 +70,26 @@ class ManagedNode(LifecycleNode):
         """Values for diagnostics beside the statistics."""
         return {}
 
+    def build(self) -> None:
+        """Make what later starts need.
+
+        Raises:
+            SystemExit: with code 1, it cannot be made.
+        """
+        self.get_logger().info("has nothing to build")
+
     def start(self) -> None:
-        """Configure and activate if `autostart` says so; a failure is logged, not fatal."""
+        """Configure and activate if `autostart` says so; a failure is logged, not fatal.
+
+        With `build_only`, build and end the process instead.
+
+        Raises:
+            SystemExit: with code 1, it cannot be built.
+        """
+        if self.get_parameter("build_only").value:
+            self.build()
+            rclpy.try_shutdown()
+            return
         if not self.get_parameter("autostart").value:
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -117,48 +138,69 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle transition; failing, it leaves the node unconfigured and ready to retry."""
-        try:
-            self.configure()
-        except Exception as error:
-            # rclpy would drop the error and finalise the node; the cause may be repaired.
-            known = isinstance(error, VljepaError | ImportError)
-            message = f"cannot be configured: {error}"
-            self.get_logger().error(message if known else f"{message}\n{traceback.format_exc()}")
-            self.diagnostics.fail(message)
-            self.cleanup()
+        if self._fails("configured", self.configure):
+            self._fails("cleaned up", self.cleanup)
             return TransitionCallbackReturn.FAILURE
-        self.diagnostics.fail("")
-        self.diagnostics.state = "inactive"
+        self._reached("inactive")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle transition."""
+        """Lifecycle transition; failing, it leaves the node inactive."""
         done = super().on_activate(state)
         self.active = True
-        self.activate()
-        self.diagnostics.state = "active"
+        if self._fails("activated", self.activate):
+            self.active = False
+            self._fails("deactivated", self.deactivate)
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
+        self._reached("active")
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle transition."""
+        """Lifecycle transition; failing, it leaves the node active."""
         self.active = False
-        self.deactivate()
-        self.diagnostics.state = "inactive"
+        if self._fails("deactivated", self.deactivate):
+            self.active = True
+            return TransitionCallbackReturn.FAILURE
+        self._reached("inactive")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle transition."""
-        self.cleanup()
-        self.diagnostics.state = "unconfigured"
+        """Lifecycle transition; failing, it leaves the node inactive."""
+        if self._fails("cleaned up", self.cleanup):
+            return TransitionCallbackReturn.FAILURE
+        self._reached("unconfigured")
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Lifecycle transition."""
+        """Lifecycle transition; the node is finalized even if it fails."""
         self.active = False
-        self.deactivate()
-        self.cleanup()
+        failed = self._fails("deactivated", self.deactivate)
+        failed = self._fails("cleaned up", self.cleanup) or failed
         self.diagnostics.state = "finalized"
+        if failed:
+            return TransitionCallbackReturn.FAILURE
         return super().on_shutdown(state)
+
+    def _fails(self, what: str, work: Callable[[], None]) -> bool:
+        """Do a transition's work; whether it raised, which log and diagnostics then tell.
+
+        rclpy would drop the error without a word, and leave a node unconfigured that has cleaned
+        up nothing. FAILURE keeps it where it was, so that the cause may be repaired.
+        """
+        try:
+            work()
+        except Exception as error:
+            known = isinstance(error, VljepaError | ImportError)
+            message = f"cannot be {what}: {error}"
+            self.get_logger().error(message if known else f"{message}\n{traceback.format_exc()}")
+            self.diagnostics.fail(message)
+            return True
+        return False
+
+    def _reached(self, lifecycle_state: str) -> None:
+        self.diagnostics.fail("")
+        self.diagnostics.state = lifecycle_state
 
     def destroy_node(self) -> None:
         """End the work before the node's handles go."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-
-import rclpy
+from typing import Any
 
 from vljepa_ros.errors import VljepaError
 from vljepa_ros.msg import ModelInfo
@@ -17,13 +16,12 @@ from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import PARTS, Engine, EngineConfig
 
 _PARAMETERS = (
-    ("model", "vljepa-tiny", "shipped name, or folder"),
+    ("model", "vljepa-tiny", "shipped name, folder, or hub name of a CLIP or SigLIP"),
     ("device", "cpu", "cpu or cuda:0; with ONNX Runtime also tensorrt:0"),
     ("runtime.backend", "auto", "torch; onnx; auto: onnx, and torch where that does not work"),
     ("runtime.precision", "auto", "fp32, fp16, bf16 (torch), int8 (onnx); auto: the fastest"),
     ("runtime.allow_fallback", False, "run on the CPU when the device is not to be had"),
     ("runtime.allow_drift", False, "run although the parity check fails"),
-    ("build_only", False, "make what later starts need, and end"),
 )
 
 
@@ -36,47 +34,40 @@ def declare_min_confidence(node: ManagedNode) -> None:
 class ModelNode(ManagedNode):
     """Holds the process's engine from configure to cleanup.
 
-    Publishes: `model_info` (ModelInfo, latched), if it announces.
-    Parameters: model, device, runtime.*, build_only; and those of `ManagedNode`.
+    Publishes: its `info_topic` (ModelInfo, latched).
+    Parameters: model, device, runtime.*; and those of `ManagedNode`.
 
     Args:
         name: of the node.
-        announces: whether to publish `model_info`; in a process of several nodes one does.
+        info_topic: where it says what it runs on; None where another node of this process does.
+            `model_info` is that of the embedder alone: what is latched there has one source.
         parts: of the model, that the nodes of this process use; others are not kept in memory.
     """
 
-    def __init__(self, name: str, announces: bool = True, parts: tuple[str, ...] = PARTS) -> None:
+    def __init__(self, name: str, info_topic: str | None, parts: tuple[str, ...] = PARTS) -> None:
         super().__init__(name)
         for parameter, default, description in _PARAMETERS:
             declare(self, parameter, default, description, read_only=True)
         self.engine: Engine | None = None
-        self._announces = announces
+        self._info_topic = info_topic
+        self._info: Any = None  # publisher
         self._parts = parts
 
     def configure(self) -> None:
         self.engine = self._load()
         if self.engine.info.fallback:
             self.get_logger().warning(self.engine.info.fallback)
-        if self._announces:
-            self._info = self.create_publisher(ModelInfo, "model_info", LATCHED)
+        if self._info_topic is not None:
+            self._info = self.create_publisher(ModelInfo, self._info_topic, LATCHED)
             self._info.publish(to_model_info(self.engine.info))
 
-    def start(self) -> None:
-        """Configure and activate; or only build what is kept for later starts, and end.
-
-        Raises:
-            SystemExit: with code 1, it cannot be built.
-        """
-        if not self.get_parameter("build_only").value:
-            super().start()
-            return
+    def build(self) -> None:
         try:
             info = self._load().info
         except VljepaError as error:
             self.get_logger().fatal(str(error))
             raise SystemExit(1) from error
         self.get_logger().info(f"{info.model_id} is built for {info.backend} on {info.device}")
-        rclpy.try_shutdown()
 
     def _load(self) -> Engine:
         values = {name: self.get_parameter(name).value for name, *_ in _PARAMETERS}
@@ -99,9 +90,9 @@ class ModelNode(ManagedNode):
         return engine
 
     def cleanup(self) -> None:
-        if self.engine is not None and self._announces:
+        if self._info is not None:
             self.dispose(self.destroy_publisher, self._info)
-        self.engine = None
+        self._info = self.engine = None
 
     def details(self) -> Mapping[str, str]:
         if self.engine is None:

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-# Fast DDS 2 (Humble to Jazzy) reads the second only; Fast DDS 3 reads both, with a complaint.
-_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+# Fast DDS 2 (Humble to Jazzy) reads the old one only; Fast DDS 3 reads both, with a complaint.
+_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+_OLD_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")
-_OWN_CHOICES = (*_PROFILE_VARIABLES, "FASTDDS_BUILTIN_TRANSPORTS")
+_OWN_CHOICES = (_VARIABLE, _OLD_VARIABLE, "FASTDDS_BUILTIN_TRANSPORTS")
 
 
 def receive_large_images() -> None:
-    """Set config/fastdds.xml for this process, unless the user has chosen transports.
+    """Set a profile of config/ for this process, unless the user has chosen transports.
 
     Call it before rclpy.init. Other middlewares than Fast DDS ignore it.
     """
@@ -24,10 +25,14 @@ def receive_large_images() -> None:
         share = get_package_share_directory("vljepa_ros")
     except PackageNotFoundError:  # run from a folder that is not installed
         return
-    profile = Path(share) / "config" / "fastdds.xml"
+    distribution = os.environ.get("ROS_DISTRO", "")
+    # Humble keeps to this machine by a transport of its own, beside which that of the profile
+    # would reach others. Later ones keep to it by discovery, whatever the transports.
+    alone = distribution == "humble" and os.environ.get("ROS_LOCALHOST_ONLY", "").startswith("1")
+    profile = Path(share) / "config" / ("fastdds_localhost.xml" if alone else "fastdds.xml")
     if profile.is_file():
-        old = os.environ.get("ROS_DISTRO", "") in _FAST_DDS_2
-        os.environ[_PROFILE_VARIABLES[old]] = str(profile)
+        variable = _OLD_VARIABLE if distribution in _FAST_DDS_2 else _VARIABLE
+        os.environ[variable] = str(profile)
 
 
 def remedy() -> str:
@@ -42,4 +47,4 @@ def remedy() -> str:
 
 
 def _is_ours(choice: str | None) -> bool:
-    return choice is None or Path(choice).parts[-3:] == ("vljepa_ros", "config", "fastdds.xml")
+    return choice is None or Path(choice).parts[-3:-1] == ("vljepa_ros", "config")

@@ -33,7 +33,7 @@ class Vqa(ModelNode):
     """Keeps the newest images; when asked, it encodes those that this process has not yet encoded.
 
     Subscribes: `image` (sensor_msgs/Image, or CompressedImage on `image/compressed`).
-    Publishes: as `ModelNode`.
+    Publishes: `~/model_info`, as `ModelNode`, if it announces.
     Services: `ask` (Ask), `embed_text` (EmbedText), as long as the node lives: one that is not
     active says so, where a service that vanished would leave who asked without an answer.
     Parameters: min_confidence (changeable while it runs), and those of `declare_camera` and
@@ -42,7 +42,7 @@ class Vqa(ModelNode):
 
     def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
         self.arguments = arguments
-        super().__init__("vqa", announces)
+        super().__init__("vqa", "~/model_info" if announces else None)
         declare_camera(self)
         declare_min_confidence(self)
         self._camera: Camera | None = None

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 from vljepa_ros.errors import CheckpointError, EngineError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
-from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder
+from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder, is_exportable
 from vljepa_ros.runtime.parity import drift, make_reference, read_reference, too_far
 from vljepa_ros.runtime.providers import check_device
 
 _log = logging.getLogger(__name__)
 
-# Fastest first, by benchmarks/engine.py. torch is no faster in less than fp32 on a CPU.
+# Fastest first, by benchmarks/engine.py. torch is no faster in less than fp32 on a CPU. bf16 is
+# there for encoders that overflow in fp16, such as EmbeddingGemma.
 _PRECISIONS = {
     ("onnx", "cpu"): ("int8", "fp32"),
     ("onnx", "gpu"): ("fp16", "fp32"),
     ("torch", "cpu"): ("fp32",),
-    ("torch", "gpu"): ("fp16", "fp32"),
+    ("torch", "gpu"): ("fp16", "bf16", "fp32"),
 }
 
 
@@ -33,13 +34,16 @@ def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
 
     Of what `config` leaves open ("auto"), the fastest that works and passes the check is taken;
     then the CPU, where that may take over; and last what drifts, where that is allowed. Where
-    ONNX Runtime is wanted and the model was not exported yet, it is, once. Only the parts that
-    `config` names are compared and kept.
+    ONNX Runtime is wanted and the model was not exported yet, it is, once; a model that cannot be
+    exported, a dual encoder, is left to torch. Only the parts that `config` names are compared
+    and kept.
 
     Raises:
         CheckpointError: the model is missing or damaged.
         EngineError: it cannot be run as asked, or drifts from torch in fp32.
     """
+    if config.backend == "auto" and not is_exportable(checkpoint):
+        config = replace(config, backend="torch")
     reasons: dict[str, None] = {}
     drifted: EngineConfig | None = None
     for how in _choices(config):

@@ -45,20 +45,30 @@ def exported_folder(checkpoint: Path, precision: str) -> Path:
 
 def _frozen(checkpoint: Path) -> list[Path]:
     """Files in the folders of published weights that a configuration names, in order."""
-    try:
-        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-        parts = [part for part in config.values() if isinstance(part, dict)]
-        named = {str(part["weights"]) for part in parts if part.get("weights")}
-    except (OSError, ValueError, AttributeError):  # who loads it says what is wrong with it
-        return []
+    parts = [part for part in _config(checkpoint).values() if isinstance(part, dict)]
+    named = {str(part["weights"]) for part in parts if part.get("weights")}
     folders = [Path(name).expanduser() for name in sorted(named)]
     patterns = ("*.safetensors", "*.json")
     return [path for folder in folders for kind in patterns for path in sorted(folder.glob(kind))]
 
 
+def is_exportable(checkpoint: Path) -> bool:
+    """Whether a folder holds a model of this package, and none of transformers (CLIP, SigLIP)."""
+    return "model_type" not in _config(checkpoint)
+
+
 def weights_sha256(checkpoint: Path) -> str:
     """SHA-256 of the weight file, or of all one after the other, in hexadecimal."""
     return _sha256(sorted(checkpoint.glob("*.safetensors")))
+
+
+def _config(checkpoint: Path) -> dict[str, Any]:
+    """Its configuration; empty where it cannot be read: who loads it says what is wrong."""
+    try:
+        config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _sha256(paths: list[Path]) -> str:

@@ -59,7 +59,7 @@ class GateConfig:
 class Shift:
     """A segment of the stream to be told about; see SemanticShift.msg."""
 
-    segment_id: int  # counts from 0; a segment told again keeps its id
+    segment_id: int  # counts up; a segment told again keeps its id
     segment_start: int  # stamp of its first embedding, ns
     segment_end: int  # stamp of its newest embedding, ns
     embeddings: int  # how many were averaged
@@ -109,20 +109,24 @@ class ChangeGate:
     only the recent window is held. Sums are kept in float64: a billion updates leave an error
     of about 1e-11.
 
+    Args:
+        config: settings.
+        segment_id: id of the first segment.
+
     Attributes:
         config: settings; they may be replaced at any time and hold from the next update.
     """
 
-    def __init__(self, config: GateConfig) -> None:
+    def __init__(self, config: GateConfig, segment_id: int = 0) -> None:
         self.config = config
-        self._segment_id = 0
-        self._announced = False  # was the running segment sent, and so has taken the id?
+        self._segment_id = segment_id
+        self._sent = False  # was anything of the running segment, which so has taken the id?
         self.reset()
 
     def reset(self) -> None:
         """Forget the stream. Segment ids go on, so that no two segments share one."""
-        self._segment_id += self._announced
-        self._announced = False
+        self._end_segment()
+        self._announced = False  # was the stream's FIRST sent?
         self._recent: Recent | None = None
         self._segment: Segment | None = None
         self._change: Segment | None = None
@@ -136,6 +140,11 @@ class ChangeGate:
     def score(self) -> float:
         """Latest distance of the recent window from the running segment, in [0, 2]."""
         return self._score
+
+    @property
+    def segment_id(self) -> int:
+        """Id of the running segment; after reset(), of the next one."""
+        return self._segment_id
 
     def update(self, stamp: int, embedding: ArrayLike) -> Shift | None:
         """Take the next embedding of the stream.
@@ -167,6 +176,7 @@ class ChangeGate:
         self._score = distance(self._recent.sum, self._segment.sum)
         if not self._announced:
             if passed > longest:
+                self._end_segment()
                 self._segment = Segment(vector, stamp)
             else:
                 self._segment.add(vector, stamp)
@@ -256,12 +266,18 @@ class ChangeGate:
         self._segment, self._change = self._change, None
         # What the window still holds of the old meaning would soon look like another change.
         self._recent.drop_before(self._segment.start)
-        self._segment_id += 1
+        self._end_segment()
         self._last_shift = stamp
         return self._send(Trigger.SHIFT)
 
+    def _end_segment(self) -> None:
+        if self._sent:
+            self._segment_id += 1
+        self._sent = False
+
     def _send(self, trigger: Trigger) -> Shift:
         assert self._segment is not None
+        self._sent = True
         self._last_sent = self._last_stamp
         return Shift(
             segment_id=self._segment_id,

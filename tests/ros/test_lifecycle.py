@@ -1,0 +1,132 @@
+"""What a transition leaves behind whose work fails; rclpy would drop the error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from std_msgs.msg import Empty
+
+from vljepa_ros.nodes.lifecycle import ManagedNode
+
+LIMIT = 30.0  # s
+FAILURE, SUCCESS = TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.SUCCESS
+
+
+class Fragile(ManagedNode):
+    """Fails at what it is told to, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__("fragile")
+        self.failing: set[str] = set()
+        self.asked: list[str] = []
+        self.output = self.create_lifecycle_publisher(Empty, "output", 1)
+
+    def configure(self) -> None:
+        self._do("configure")
+
+    def activate(self) -> None:
+        self._do("activate")
+
+    def deactivate(self) -> None:
+        self._do("deactivate")
+
+    def cleanup(self) -> None:
+        self._do("cleanup")
+
+    def _do(self, what: str) -> None:
+        self.asked.append(what)
+        if what in self.failing:
+            raise RuntimeError(f"no {what} today")
+
+
+@pytest.fixture
+def fragile() -> Iterator[Fragile]:
+    rclpy.init()
+    node = Fragile()
+    yield node
+    node.failing = set()
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def state(node: Fragile) -> str:
+    return str(node._state_machine.current_state[1])
+
+
+def wait_for_diagnostics(node: Fragile, message: str, lifecycle_state: str) -> None:
+    """Spin the node until its diagnostics say this."""
+    told: list[tuple[str, str]] = []
+
+    def hear(array: DiagnosticArray) -> None:
+        (status,) = array.status
+        told.append((status.message, {item.key: item.value for item in status.values}["state"]))
+
+    node.create_subscription(DiagnosticArray, "/diagnostics", hear, 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    deadline = time.monotonic() + LIMIT
+    while (message, lifecycle_state) not in told:
+        assert time.monotonic() < deadline, told
+        executor.spin_once(timeout_sec=0.1)
+    executor.remove_node(node)
+    executor.shutdown()
+
+
+def test_a_failed_activation_leaves_it_inactive_and_is_told(fragile: Fragile) -> None:
+    assert fragile.trigger_configure() == SUCCESS
+    fragile.failing = {"activate"}
+    assert fragile.trigger_activate() == FAILURE
+    assert state(fragile) == "inactive" and not fragile.active
+    assert not fragile.output.is_activated
+    assert fragile.asked == ["configure", "activate", "deactivate"], "what began is ended"
+    wait_for_diagnostics(fragile, "cannot be activated: no activate today", "inactive")
+    fragile.failing = set()
+    assert fragile.trigger_activate() == SUCCESS
+    assert state(fragile) == "active" and fragile.active and fragile.output.is_activated
+    wait_for_diagnostics(fragile, "OK", "active")
+
+
+def test_a_failed_deactivation_leaves_it_active(fragile: Fragile) -> None:
+    fragile.trigger_configure()
+    fragile.trigger_activate()
+    fragile.failing = {"deactivate"}
+    assert fragile.trigger_deactivate() == FAILURE
+    assert state(fragile) == "active" and fragile.active and fragile.output.is_activated
+    wait_for_diagnostics(fragile, "cannot be deactivated: no deactivate today", "active")
+    fragile.failing = set()
+    assert fragile.trigger_deactivate() == SUCCESS
+    assert state(fragile) == "inactive" and not fragile.active
+
+
+def test_a_failed_cleanup_leaves_it_inactive(fragile: Fragile) -> None:
+    fragile.trigger_configure()
+    fragile.failing = {"cleanup"}
+    assert fragile.trigger_cleanup() == FAILURE
+    assert state(fragile) == "inactive"
+    wait_for_diagnostics(fragile, "cannot be cleaned up: no cleanup today", "inactive")
+    fragile.failing = set()
+    assert fragile.trigger_cleanup() == SUCCESS
+    assert state(fragile) == "unconfigured"
+
+
+def test_a_failed_configuration_is_cleaned_up_even_if_that_fails_too(fragile: Fragile) -> None:
+    fragile.failing = {"configure", "cleanup"}
+    assert fragile.trigger_configure() == FAILURE
+    assert state(fragile) == "unconfigured" and fragile.asked == ["configure", "cleanup"]
+    fragile.failing = set()
+    assert fragile.trigger_configure() == SUCCESS
+
+
+def test_a_failed_shutdown_still_cleans_up_and_finalizes(fragile: Fragile) -> None:
+    fragile.trigger_configure()
+    fragile.trigger_activate()
+    fragile.failing = {"deactivate"}
+    assert fragile.trigger_shutdown() == FAILURE
+    assert state(fragile) == "finalized" and not fragile.active
+    assert fragile.asked[-2:] == ["deactivate", "cleanup"]
