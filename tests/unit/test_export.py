@@ -142,6 +142,18 @@ def test_a_token_that_is_lost_is_noticed(small: Path) -> None:
     assert found == {"x_encoder": pytest.approx(-1, abs=1e-3)}
 
 
+def test_a_text_that_the_reference_is_unsure_of_may_differ(small: Path) -> None:
+    folder = prepare(small, "fp32")
+    backend, reference = OnnxBackend(folder, ONNX), read_reference(folder)
+    assert reference["sure"].any()
+    reference["told"][0] = "x"
+    reference["told_embedded"][0] *= -1
+    for sure, expected in ((True, -1.0), (False, 1.0)):
+        reference["sure"][0] = sure
+        found = drift(backend, reference, ("y_decoder",))
+        assert found == {"y_decoder": pytest.approx(expected, abs=1e-3)}
+
+
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.onnx"))
 
@@ -158,6 +170,7 @@ def test_a_drifting_part_is_named_and_refused_unless_allowed(small: Path, tmp_pa
 
 def test_a_start_checks(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vljepa_ros.runtime.parity._LEAST_ELSE", 1.1)
+    monkeypatch.setattr("vljepa_ros.runtime.parity._LEAST", {"bf16": 1.1})
     with pytest.raises(EngineError, match=r"allow it with runtime\.allow_drift"):
         load_backend(small, ONNX)
     with pytest.raises(EngineError, match=r"drifts from torch"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,6 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vljepa_ros.errors import CheckpointError, InputError
@@ -152,36 +149,6 @@ def test_curves_are_drawn(data: Path, tmp_path: Path) -> None:
     curves = EventAccumulator(str(tmp_path / "finetuning")).Reload()
     (loss,) = curves.Scalars("loss")
     assert loss.step == CONFIG.finetuning.steps and loss.value > 0
-
-
-def test_the_model_keeps_the_temperature_that_its_objective_has_learned(
-    data: Path, tmp_path: Path
-) -> None:
-    train(CONFIG, data, tmp_path)
-    (scale,) = (
-        tensor.item()
-        for name, tensor in load_file(
-            tmp_path / "finetuning" / "step-0000004" / "trained.safetensors"
-        ).items()
-        if name.endswith("log_scale")
-    )
-    learned = math.exp(-scale)
-    assert learned != pytest.approx(CONFIG.temperature, rel=5e-6)
-    for stage in ("finetuning", "decoder", "."):
-        written = json.loads((tmp_path / stage / "model" / "config.json").read_text())
-        assert written["temperature"] == pytest.approx(learned, rel=1e-5)
-    engine = Engine.load(str(tmp_path / "model"))
-    assert engine.info.temperature == pytest.approx(learned, rel=1e-5)
-    # A folder of a run says what it was told: those from before have no temperature either.
-    assert "temperature" not in json.loads((tmp_path / "config.json").read_text())["model"]
-    train(CONFIG, data, tmp_path)
-
-
-def test_an_objective_without_a_temperature_leaves_the_models_alone(
-    data: Path, tmp_path: Path
-) -> None:
-    model = train(replace(CONFIG, objective="cosine"), data, tmp_path)
-    assert model.temperature == CONFIG.model.temperature
 
 
 def test_a_run_of_another_configuration_is_refused(data: Path, tmp_path: Path) -> None:

@@ -184,8 +184,8 @@ class VLJEPAConfig:
 
     name: str = "vljepa-tiny"
     embedding_dim: int = 384  # width of the shared space
-    # Of the softmax over candidates: as the objective learned it; where that is not known, what
-    # training starts from.
+    # Of the softmax over candidates. That which the objective learns, half of this, is too sure of
+    # what it has not seen (docs/model_card.md).
     temperature: float = 0.07
     x_encoder: EfficientNetConfig | VJEPA2Config = field(default_factory=EfficientNetConfig)
     window: WindowConfig = field(default_factory=WindowConfig)

@@ -96,10 +96,6 @@ class VLJEPA(nn.Module):
         self.y_decoder.learn_words(texts)
         self.config = replace(self.config, y_decoder=self.y_decoder.config)
 
-    def learn_temperature(self, temperature: float) -> None:
-        """Keep what the objective has made of its temperature, for the softmax over candidates."""
-        self.config = replace(self.config, temperature=temperature)
-
     def load_pretrained(self) -> None:
         """Fill all parts from published weights, as training begins.
 

@@ -96,7 +96,7 @@ def _claim(run: Path, config: TrainConfig) -> None:
     """
     path, free = run / "config.json", {"workers": 0, "save_every": 0}
     wanted = json.loads(json.dumps({**asdict(config), **free}))
-    del wanted["model"]["temperature"]  # a result of training
+    del wanted["model"]["temperature"]  # no part of training
     if not path.exists():
         # Each process writes the same, so that none has to wait.
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -141,8 +141,6 @@ def _run(
     folder = run / name / "model"
     if not folder.is_dir():
         run_stage(name, step, groups, sampler, stage, config, run)
-        if isinstance(step, AlignmentStep):
-            step.keep_temperature()
         if PartialState().is_main_process:
             # A folder that carries its name is whole.
             part = folder.with_name("model.part")

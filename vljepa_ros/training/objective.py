@@ -25,11 +25,6 @@ class Objective(nn.Module):
     process with as many times the directions.
     """
 
-    @property
-    def temperature(self) -> float | None:
-        """Of its softmax over cosines, as it is now; None where it has none."""
-        return None
-
     def forward(
         self,
         predicted: Tensor,
@@ -87,19 +82,11 @@ class InfoNCE(Objective):
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(1.0 / temperature).log(), learned)
 
-    @property
-    def temperature(self) -> float:
-        """See `Objective`."""
-        return 1 / self._scale().item()
-
-    def _scale(self) -> Tensor:
-        return self.log_scale.exp().clamp(max=_MAX_SCALE)
-
     def loss(
         self, predicted: Tensor, target: Tensor, meanings: Tensor, negatives: Tensor | None
     ) -> Tensor:
         """See `Objective`."""
-        scale = self._scale()
+        scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
         logits = predicted @ target.T * scale
         same = (meanings[:, None] == meanings[None, :]).any(-1)
         same.fill_diagonal_(False)

@@ -94,11 +94,6 @@ class AlignmentStep(nn.Module):
             )
         return loss
 
-    def keep_temperature(self) -> None:
-        """Let the model know what the objective has made of its temperature, if it has one."""
-        if self.objective.temperature is not None:
-            self.model.learn_temperature(self.objective.temperature)
-
 
 class DecodingStep(nn.Module):
     """Embeddings to the plainest wording of their answer: trains the Y-Decoder alone.
