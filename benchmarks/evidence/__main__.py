@@ -3,7 +3,7 @@
     make evidence            # all of it
     make evidence QUICK=1    # a subset, below runs/; the documents stay as they are
 
-A claim that is measured is kept below runs/ and not measured again with the same weights and
+A claim that is measured is kept below runs/ and not measured again with the same weights, code and
 the same defaults of the gate and the decoder.
 """
 

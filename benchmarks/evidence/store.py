@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_ros.runtime import EngineInfo
+from vljepa_ros.runtime.engine import find_model
+from vljepa_ros.runtime.exported import exported_folder
+
+_MODEL = "vljepa-tiny"
 
 Entry = dict[str, Any]
 
@@ -59,8 +63,12 @@ class Store:
 
 
 def ran_as(info: EngineInfo) -> str:
-    """Weights, library and precision: what was made by others is not a result of these."""
-    return f"{info.model_id}-{info.backend}-{info.precision}"
+    """The shipped weights, library and precision, and a digest of all that an export is made from.
+
+    What was made by others is not a result of these, nor of other code of this package.
+    """
+    made_from = exported_folder(find_model(_MODEL), info.precision).name.removeprefix(_MODEL)
+    return f"{info.model_id}-{info.backend}{made_from}"
 
 
 def write_whole(path: Path, text: str) -> None:
