@@ -29,7 +29,7 @@ from rich.progress import (
 from evidence.document import fill, table
 from evidence.kept import digest
 from evidence.paper import beside, opening
-from evidence.store import Entry, Store, ran_as, write_whole
+from evidence.store import Entry, Store, made_by, ran_as, write_whole
 from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.describer import RECALL_WITHIN
 from vljepa_ros.streaming import GateConfig
@@ -163,9 +163,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.names or list(CLAIMS)
     if unknown := set(names) - CLAIMS.keys():
         parser.error(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
-    model_id = ran_as(Engine.load(config=FASTEST).info)
-    defaults = digest(GateConfig(), RECALL_WITHIN)
-    store = Store(options.work.resolve(), model_id, defaults, options.quick)
+    info = Engine.load(config=FASTEST).info
+    defaults = digest(GateConfig(), RECALL_WITHIN, made_by(info))
+    store = Store(options.work.resolve(), ran_as(info), defaults, options.quick)
     out = store.folder if options.quick else ROOT
     entries, blocks = collect(store, names, options.data.resolve(), out / "docs")
     write(entries, blocks, out)

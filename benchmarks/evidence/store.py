@@ -26,7 +26,8 @@ class Store:
     Args:
         root: folder of all evidence.
         model_id: what ran, as `ran_as` names it.
-        defaults: digest of the nodes' defaults, which decide what gate and decoder tell.
+        defaults: digest of the nodes' defaults, which decide what gate and decoder tell, and of
+            `made_by`.
         quick: whether they are of the subset.
     """
 
@@ -63,12 +64,14 @@ class Store:
 
 
 def ran_as(info: EngineInfo) -> str:
-    """The shipped weights, library and precision, and a digest of all that an export is made from.
+    """Weights, library and precision: what was made by others is not a result of these."""
+    return f"{info.model_id}-{info.backend}-{info.precision}"
 
-    What was made by others is not a result of these, nor of other code of this package.
-    """
-    made_from = exported_folder(find_model(_MODEL), info.precision).name.removeprefix(_MODEL)
-    return f"{info.model_id}-{info.backend}{made_from}"
+
+def made_by(info: EngineInfo) -> str:
+    """`ran_as`, and a digest of the code and all else that makes an export of the model."""
+    _, digest, _ = exported_folder(find_model(_MODEL), info.precision).name.rsplit("-", 2)
+    return f"{ran_as(info)}-{digest}"
 
 
 def write_whole(path: Path, text: str) -> None:

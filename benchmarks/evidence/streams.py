@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from evidence.store import ran_as
+from evidence.store import made_by
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.streaming import FrameWindow
@@ -249,7 +249,7 @@ def load_streams(
         shard = shard_path(work, "streams", kind, index)
         facts = index_shard(shard)[0].facts
         facts["annotations"] = worded(facts)
-        path = work / "embeddings" / ran_as(engine.info) / kind / f"{index:04d}.npy"
+        path = work / "embeddings" / made_by(engine.info) / kind / f"{index:04d}.npy"
         if not path.exists() or path.stat().st_mtime < shard.stat().st_mtime:
             ((_, jpegs),) = read_shards([shard])
             path.parent.mkdir(parents=True, exist_ok=True)

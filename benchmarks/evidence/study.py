@@ -12,7 +12,7 @@ from rich.progress import Progress
 from evidence.detectors import remembered
 from evidence.kept import Kept, digest
 from evidence.scoring import Curve, Score, Texts, from_rows, saving, score, to_rows
-from evidence.store import ran_as
+from evidence.store import made_by
 from evidence.streams import load_streams, make_streams
 from evidence.sweeps import (
     GATE,
@@ -60,7 +60,7 @@ class Study:
         }
         asked = [s.facts["annotations"] for streams in self.streams.values() for s in streams]
         measured = digest(GateConfig(), size, asked)
-        self.kept = Kept(work / "kept" / ran_as(info) / measured)
+        self.kept = Kept(work / "kept" / made_by(info) / measured)
 
     def ways(self) -> tuple[list[Way], dict[str, float]]:
         """All ways, and the value of the knob at which each is looked at more closely."""

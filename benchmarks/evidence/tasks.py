@@ -25,7 +25,7 @@ from evidence.episodes import load_first
 from evidence.kept import Kept, digest
 from evidence.prediction import compare
 from evidence.published import published_embed
-from evidence.store import ran_as
+from evidence.store import made_by
 from evidence.systems import (
     LowestPerplexity,
     System,
@@ -114,7 +114,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
     ]
     tasks += photographs(data, encoder)
     sizes = digest(_SIZES[quick])
-    kept = Kept(work / f"{ran_as(engine.info)}-{comparison.kept.folder.name}-{sizes}")
+    kept = Kept(work / f"{made_by(engine.info)}-{comparison.kept.folder.name}-{sizes}")
     bar = progress.add_task("tasks", total=len(tasks) * len(systems))
     rows = []
     for task in tasks:
