@@ -192,7 +192,7 @@ def _draw_thumbnails(axes: Axes, story: Story, end: float, height: float) -> Non
     cell = end / max(count, 1)
     for index in range(count):
         centre = (index + 0.5) * cell
-        picture = story.thumbnails[int(np.abs(times - centre).argmin())][1]
+        picture = story.thumbnails[int(np.argmin(np.abs(times - centre)))][1]
         inches = height * picture.shape[1] / picture.shape[0]
         half = min(cell * 0.49, inches / _INNER * end / 2)
         axes.imshow(picture, extent=(centre - half, centre + half, 0, 1), aspect="auto")
