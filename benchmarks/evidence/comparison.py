@@ -62,7 +62,7 @@ class Settings:
     batch_size: int = 64
     warmup_steps: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
-    rates: tuple[float, ...] = (7e-4, 2e-3, 4e-3, 8e-3)  # of learning, tried on "val"
+    rates: tuple[float, ...] = (2.5e-4, 7e-4, 2e-3, 4e-3, 8e-3)  # of learning, tried on "val"
     trial_steps: int = 64  # of each rate
     decoder_steps: int = 1500
     decoder_rate: float = 1e-3
