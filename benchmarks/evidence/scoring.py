@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from evidence.streams import Stream
 from vljepa_ros.runtime import Engine
 
 Array = NDArray[np.float64]
+Point = TypeVar("Point")
 
 _BATCH = 64
 _PLATEAU = 0.98  # of the baselines' best CIDEr
@@ -130,14 +131,18 @@ def score(
     )
 
 
-def frontier(curve: Curve) -> Curve:
-    """The points that no other beats in both CIDEr and interval, by interval.
+def frontier(points: Iterable[Point], at: Callable[[Point], tuple[float, float]]) -> list[Point]:
+    """The points that no other beats in both interval and CIDEr, by interval.
 
     A threshold far too low makes a detector decode late, and its curve turn back.
+
+    Args:
+        points: in any order.
+        at: a point to its interval in s and its CIDEr.
     """
-    found: Curve = []
-    for point in sorted(curve, key=lambda s: (s.interval, s.mean), reverse=True):
-        if not found or point.mean > found[-1].mean:
+    found: list[Point] = []
+    for point in sorted(points, key=at, reverse=True):
+        if not found or at(point)[1] > at(found[-1])[1]:
             found.append(point)
     return found[::-1]
 

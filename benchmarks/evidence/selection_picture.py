@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from evidence.scoring import frontier
 from evidence.sweeps import GATE, MEMORY, TUNED, UNIFORM_MEMORY
 
 _INK, _QUIET, _GRID = "#222222", "#777777", "#e6e6e6"
@@ -73,9 +73,9 @@ def draw(result: dict[str, Any], path: Path) -> None:
 def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in result["ways"]}
     for name, (colour, width, dashes) in LINES.items():
-        points = frontier(result["curves"][name]["points"])
+        points = [(p["interval"], p["cider"]) for p in result["curves"][name]["points"]]
         axes.plot(
-            *zip(*points, strict=True),
+            *zip(*frontier(points, lambda at: at), strict=True),
             color=colour,
             linewidth=width,
             linestyle=dashes,
@@ -101,18 +101,6 @@ def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     _plain(axes)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.legend(loc="lower left", fontsize=10, frameon=True, facecolor="white", edgecolor="none")
-
-
-def frontier(points: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:
-    """Intervals in s and CIDEr, by interval, of those that none beats in both.
-
-    A threshold far too low makes a detector decode late, and its curve turn back.
-    """
-    found: list[tuple[float, float]] = []
-    for interval, cider in sorted(((p["interval"], p["cider"]) for p in points), reverse=True):
-        if not found or cider > found[-1][1]:
-            found.append((interval, cider))
-    return found[::-1]
 
 
 def _draw_saving(axes: Axes, row: dict[str, Any], colour: str, height: float, told: str) -> None:

@@ -143,7 +143,13 @@ def choose(
     ways: Sequence[Way], streams: Sequence[Stream], texts: Texts, span: float, interval: float
 ) -> tuple[Way, float]:
     """The way with the highest CIDEr at a mean interval, and its knob's value nearest to it."""
-    curves = [(way, frontier(_around(way, streams, texts, span, interval))) for way in ways]
+    curves = [
+        (
+            way,
+            frontier(_around(way, streams, texts, span, interval), lambda s: (s.interval, s.mean)),
+        )
+        for way in ways
+    ]
     best, curve = max(curves, key=lambda pair: at_interval(pair[1], interval))
     return best, nearest_point(curve, interval).knob
 

@@ -120,7 +120,11 @@ def test_equal_interval_lies_between_the_points_on_the_logarithm():
 
 def test_points_that_another_beats_say_nothing():
     turning = curve((4.0, 90), (3.0, 70), (5.0, 60), (6.0, 40), (5.5, 30))
-    assert [s.interval for s in frontier(turning)] == [4.0, 5.0, 6.0]
+    assert [s.interval for s in frontier(turning, lambda s: (s.interval, s.mean))] == [
+        4.0,
+        5.0,
+        6.0,
+    ]
 
 
 def test_saving_is_against_the_best_baseline():

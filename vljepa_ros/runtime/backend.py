@@ -62,7 +62,7 @@ class EngineInfo:
             encoded as windows.
         fallback: why something else runs than was asked for, or how it drifts from torch in
             fp32; empty if neither is so.
-        temperature: of the softmax over candidates' cosines, as the model was trained.
+        temperature: of the softmax over candidates' cosines.
     """
 
     model_id: str

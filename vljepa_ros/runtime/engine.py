@@ -41,8 +41,8 @@ class Decoded:
 class Ranking:
     """Candidates against an embedding: index of the nearest, (K,) softmax and (K,) cosines.
 
-    Cosines of an answer and its rivals lie close together; the softmax has the temperature that
-    spread them in training.
+    Cosines of an answer and its rivals lie close together; the softmax's temperature spreads
+    them.
     """
 
     best: int

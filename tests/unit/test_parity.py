@@ -1,0 +1,41 @@
+"""What the comparison at the start sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vljepa_ros.runtime import EngineConfig
+from vljepa_ros.runtime.choice import prepare
+from vljepa_ros.runtime.onnx_backend import OnnxBackend
+from vljepa_ros.runtime.parity import drift, read_reference
+from vljepa_ros.runtime.testing import random_checkpoint
+
+ONNX = EngineConfig(backend="onnx")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(random_checkpoint(tmp_path_factory.mktemp("small")), "fp32")
+
+
+def test_a_token_that_is_lost_is_noticed(exported: Path) -> None:
+    reference = read_reference(exported)
+    classes = reference["tokens"][..., -5:, :]
+    assert 0 < np.abs(classes).max() < 0.01 * np.abs(reference["tokens"]).max()
+    classes[..., -1, :] = -classes[..., -1, :]
+    found = drift(OnnxBackend(exported, ONNX), reference, ("x_encoder",))
+    assert found == {"x_encoder": pytest.approx(-1, abs=1e-3)}
+
+
+def test_a_text_that_the_reference_is_unsure_of_may_differ(exported: Path) -> None:
+    backend, reference = OnnxBackend(exported, ONNX), read_reference(exported)
+    assert reference["sure"].any()
+    reference["told"][0] = "x"
+    reference["told_embedded"][0] *= -1
+    for sure, expected in ((True, -1.0), (False, 1.0)):
+        reference["sure"][0] = sure
+        found = drift(backend, reference, ("y_decoder",))
+        assert found == {"y_decoder": pytest.approx(expected, abs=1e-3)}
