@@ -251,12 +251,13 @@ def opening(result: Any) -> str:
     """What the README says about claim 2, next to its picture."""
     streams = result["streams"]
     return (
-        f"On {streams['counts']['test']} held-out streams of {streams['seconds']:g} s the change "
-        f"gate needs **{_saved(_GATE)(result)}** fewer decodes than decoding at even intervals "
-        f"for texts as good (equal CIDEr), deciding live. The nodes also use a text again where "
-        f"they have told the same meaning before; if even intervals do so too, the gate needs "
-        f"**{_saved_beyond_recall(result)}** fewer. The paper reports 2.85x, on other videos, "
-        f"choosing when each has ended. [All claims, measured](docs/evidence.md)."
+        f"Writing a sentence at even intervals takes **{_saved(_GATE)(result)}** as "
+        f"many sentences as the change gate, which decides live, for descriptions of the same "
+        f"quality (equal CIDEr, a score of captions; {streams['counts']['test']} held-out streams "
+        f"of {streams['seconds']:g} s). The nodes also use the sentence of a meaning again that "
+        f"they have described before; if even intervals do so too, they take "
+        f"**{_saved_beyond_recall(result)}** as many. The paper reports 2.85x, on other videos, "
+        f"choosing the moments after each has ended. [All claims, measured](docs/evidence.md)."
     )
 
 

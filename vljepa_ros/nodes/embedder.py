@@ -76,7 +76,7 @@ class Embedder(ModelNode):
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")
         declare(self, "max_rate_hz", 4.0, "frames processed a second; 0: all", span=(0.0, 1000.0))
-        stride = "predict at every such processed frame; the others only enter the window"
+        stride = "n: predict at every nth processed frame; all of them enter the window"
         declare(self, "stride", 1, stride, span=(1, 1000))
         declare_cameras(self)
         declare_camera(self)
