@@ -3,6 +3,9 @@
 ros2 launch vljepa_ros vljepa.launch.py image_topic:=/camera/image_raw
 """
 
+from tempfile import NamedTemporaryFile
+
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -67,18 +70,30 @@ def _nodes(context: LaunchContext) -> list[Node]:
     for name in ("autostart", "build_only", "use_sim_time"):
         if given[name]:
             overrides[name] = _truth(name, given[name])
+    files = [given["params_file"], *([_parameters(overrides)] if overrides else [])]
     return [
         Node(
             package="vljepa_ros",
             executable=executable,
             namespace=given["namespace"],
-            parameters=[given["params_file"], *([overrides] if overrides else [])],
+            parameters=files,
             remappings=[("image", given["image_topic"])],
             arguments=["--ros-args", "--log-level", given["log_level"]],
             output="screen",
         )
         for executable in executables
     ]
+
+
+def _parameters(values: dict[str, str | bool | list[str]]) -> str:
+    """Path of a new file that gives all nodes these parameters.
+
+    Not under `/**`, as launch_ros writes a dictionary: rcl puts all sections of one name where the
+    first of them is, and a section of params_file for one node would come after that and win.
+    """
+    with NamedTemporaryFile("w", prefix="vljepa_", suffix=".yaml", delete=False) as file:
+        yaml.safe_dump({"/**/*": {"ros__parameters": values}}, file)
+    return file.name
 
 
 def _truth(name: str, value: str) -> bool:

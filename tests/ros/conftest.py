@@ -181,18 +181,27 @@ class Bench:
         return str(self.call(f"{name}/get_state", GetState, 2.0).current_state.label)
 
     def change(self, name: str, transition: str) -> bool:
-        """Ask once for a lifecycle transition, which may last; False when it failed."""
-        wanted, called = Transition(label=transition), time.monotonic()
+        """Ask for a lifecycle transition, which may last; False when it failed."""
+        wanted, before = Transition(label=transition), self.state(name)
         client = self._client(f"{name}/change_state", ChangeState)
         self.until(client.service_is_ready, f"{name} to be there")
-        future = client.call_async(ChangeState.Request(transition=wanted))
+        calls: list[tuple[float, Any]] = []
 
         def outcome() -> str:
+            if not calls:
+                request = ChangeState.Request(transition=wanted)
+                calls.append((time.monotonic(), client.call_async(request)))
+            called, future = calls[-1]
             if future.done():
                 return "done" if future.result().success else "failed"
-            # Asked twice, it would fail where only the answer was lost; see `call`.
-            late = time.monotonic() > called + PATIENCE
-            return "done" if late and self.state(name) == _AFTER[transition] else ""
+            # Questions and answers may be lost; see `call`. One that answers is in no transition.
+            if time.monotonic() > called + PATIENCE:
+                now = self.state(name)
+                if now == _AFTER[transition]:
+                    return "done"
+                if now == before:
+                    calls.clear()
+            return ""
 
         return bool(self.until(outcome, f"{name} to {transition}") == "done")
 

@@ -93,7 +93,11 @@ def test_bad_cameras_end_the_pipeline_with_one_line(bench: Any) -> None:
     for value, reason in (
         ("['front']", "name:=topic"),
         ("['2nd:=image']", "name:=topic"),
+        ("['a:=/bad topic']", "no topic's name"),
+        ("['cam__left:=x']", "two underscores"),
+        ("['a:=/rig__0/image']", "two underscores"),
         ("['a:=x', 'a:=y']", "two cameras"),
+        (f"['a:=x', 'b:={bench.namespace}/x']", "two cameras"),
         ("front:=x", "list of texts"),
     ):
         process = bench.start("pipeline", cameras=value)

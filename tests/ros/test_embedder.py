@@ -174,6 +174,7 @@ def test_queries_and_labels_change_while_it_runs(
         ({"queries": "What is happening?"}, "list of texts"),
         ({"queries": ["x" * 3000]}, "3000 characters"),
         ({"labels": [1, 2]}, "list of texts"),
+        ({"labels": None}, "cannot be deleted"),
         ({"label_query": " "}, "empty"),
         ({"max_rate_hz": -1.0}, "range"),
         ({"model": "other"}, "read-only"),

@@ -135,6 +135,12 @@ def test_a_node_that_was_never_configured_can_be_shut_down(fresh: Any) -> None:
         assert fresh.state(name) == "finalized"
 
 
+def test_a_name_given_to_the_pipeline_renames_none_of_its_nodes(fresh: Any) -> None:
+    fresh.start("pipeline", remap={"__node": "vljepa"}, autostart=False)
+    for name in ("embedder", "gate", "decoder", "vqa"):
+        assert fresh.state(name) == "unconfigured"
+
+
 def test_a_parameter_of_the_wrong_type_ends_it_with_one_line(fresh: Any) -> None:
     process = fresh.start("gate", threshold="high")
     assert process.wait() == 1

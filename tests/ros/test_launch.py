@@ -153,6 +153,20 @@ def test_an_argument_goes_before_the_params_file(tmp_path: Path) -> None:
 
 
 @needs_launch
+def test_an_argument_goes_before_sections_of_a_node(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    # What stands under /** comes where that first stands, as does what SetParameter sets.
+    text = "/**:\n  ros__parameters:\n    autostart: true\n"
+    text += "/**/embedder:\n  ros__parameters:\n    model: /from/the/file\n"
+    params.write_text(text)
+    output, code = launched(
+        ["nodes:=embedder", f"params_file:={params}", "model:=/from/the/argument"],
+        lambda lines: refusals(lines) == 1,
+    )
+    assert "/from/the/argument" in output and code == 0, output
+
+
+@needs_launch
 def test_arguments_that_are_not_given_leave_the_params_file_alone(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     text = "/**:\n  ros__parameters:\n    model: /from/the/file\n"

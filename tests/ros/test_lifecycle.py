@@ -130,3 +130,17 @@ def test_a_failed_shutdown_still_cleans_up_and_finalizes(fragile: Fragile) -> No
     assert fragile.trigger_shutdown() == FAILURE
     assert state(fragile) == "finalized" and not fragile.active
     assert fragile.asked[-2:] == ["deactivate", "cleanup"]
+
+
+def test_what_failed_before_is_forgotten_in_the_end(fragile: Fragile) -> None:
+    fragile.failing = {"configure"}
+    assert fragile.trigger_configure() == FAILURE
+    assert fragile.trigger_shutdown() == SUCCESS
+    wait_for_diagnostics(fragile, "OK, finalized", "finalized")
+
+
+def test_at_the_end_a_node_cleans_up_whatever_fails(fragile: Fragile) -> None:
+    fragile.trigger_configure()
+    fragile.failing = {"deactivate", "cleanup"}
+    fragile.destroy_node()
+    assert fragile.asked == ["configure", "deactivate", "cleanup"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +66,30 @@ def test_texts_are_cached_and_stripped(engine: Engine, monkeypatch: pytest.Monke
     monkeypatch.setattr(engine._backend, "encode_text", None)
     (second,) = engine.encode_text(["  a red ball "])
     np.testing.assert_array_equal(first, second)
+
+
+def test_new_texts_do_not_hold_up_those_that_are_known(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.encode_text(["a red ball"])
+    begun, enough = threading.Event(), threading.Event()
+    embed = engine._backend.encode_text
+
+    def slow(texts: Sequence[str]) -> np.ndarray:
+        begun.set()
+        assert enough.wait(30)
+        return embed(texts)
+
+    monkeypatch.setattr(engine._backend, "encode_text", slow)
+    with ThreadPoolExecutor(2) as pool:
+        new = pool.submit(engine.encode_text, ["a candidate that nobody gave before"])
+        try:
+            assert begun.wait(30)
+            assert len(pool.submit(engine.encode_text, ["a red ball"]).result(30)) == 1
+            assert not new.done()
+        finally:
+            enough.set()
+        assert len(new.result(30)) == 1
 
 
 def test_rank_prefers_the_text_that_made_the_embedding(engine: Engine) -> None:

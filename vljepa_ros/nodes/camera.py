@@ -9,7 +9,9 @@ from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.qos import ReliabilityPolicy
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.errors import InputError
@@ -55,6 +57,7 @@ def camera_topics(node: ManagedNode) -> dict[str, str]:
         InputError: the parameter is no list of name:=topic, or two cameras have one name or topic.
     """
     topics: dict[str, str] = {}
+    resolved: set[str] = set()
     for text in texts(node.get_parameter("cameras")):
         name, _, topic = (part.strip() for part in text.partition(":="))
         if not _NAME.fullmatch(name) or not topic:
@@ -62,9 +65,17 @@ def camera_topics(node: ManagedNode) -> dict[str, str]:
                 f"cameras must be a list of name:=topic, for example "
                 f"['front:=/front/image_raw'], not {text!r}"
             )
-        if name in topics or topic in topics.values():
+        try:
+            validate_topic_name(topic)
+        except InvalidTopicNameException as error:
+            raise InputError(f"cameras has no topic's name in {text!r}: {error}") from error
+        full = node.resolve_topic_name(topic)
+        if "__" in name + full:  # which remapping rules cannot express
+            raise InputError(f"{text!r} in cameras must not have two underscores in a row")
+        if name in topics or full in resolved:
             raise InputError(f"two cameras have the name or the topic of {text!r}; change one")
         topics[name] = topic
+        resolved.add(full)
     return topics or {"": "image"}
 
 

@@ -70,7 +70,8 @@ class Embedder(ModelNode):
     and those of `declare_cameras`, `declare_camera` and `ModelNode`.
     """
 
-    def __init__(self, parts: tuple[str, ...] = _PARTS) -> None:
+    def __init__(self, parts: tuple[str, ...] = _PARTS, arguments: Sequence[str] = ()) -> None:
+        self.arguments = arguments
         super().__init__("embedder", "model_info", parts)
         declare_texts(self, "queries", ["What is happening?"], "standing queries")
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import faulthandler
+import math
 import sys
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import rclpy
-from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -25,7 +26,6 @@ from vljepa_ros.nodes.signals import Signals
 from vljepa_ros.nodes.transport import receive_large_images
 
 _LOG_PERIOD = 5.0  # s between two logs of the same kind of bad input
-_STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class ManagedNode(LifecycleNode):
@@ -50,8 +50,9 @@ class ManagedNode(LifecycleNode):
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)
         self.active = False
+        self._begun = False  # to be configured, so that there may be something to clean up
         self._disposals: deque[Callable[[], object]] = deque()
-        self._logged_at: dict[str, int] = {}
+        self._logged_at: dict[str, float] = {}
         self._guard_transitions()
 
     def configure(self) -> None:
@@ -132,12 +133,13 @@ class ManagedNode(LifecycleNode):
     def failure(self, kind: str, error: Exception) -> None:
         """Count and log an error that is not the input's, with its traceback."""
         self.statistics.count(f"bad {kind}, unexpected")
-        if self._may_log(repr(error)):
+        if self._may_log(f"{kind}, {type(error).__name__}"):
             text = "".join(traceback.format_exception(error))
             self.get_logger().error(f"unexpected error with {kind}, please report it:\n{text}")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Lifecycle transition; failing, it leaves the node unconfigured and ready to retry."""
+        self._begun = True
         if self._fails("configured", self.configure):
             self._fails("cleaned up", self.cleanup)
             return TransitionCallbackReturn.FAILURE
@@ -177,9 +179,10 @@ class ManagedNode(LifecycleNode):
         self.active = False
         failed = self._fails("deactivated", self.deactivate)
         failed = self._fails("cleaned up", self.cleanup) or failed
-        self.diagnostics.state = "finalized"
         if failed:
+            self.diagnostics.state = "finalized"
             return TransitionCallbackReturn.FAILURE
+        self._reached("finalized")
         return super().on_shutdown(state)
 
     def _fails(self, what: str, work: Callable[[], None]) -> bool:
@@ -205,7 +208,9 @@ class ManagedNode(LifecycleNode):
     def destroy_node(self) -> None:
         """End the work before the node's handles go."""
         self.active = False
-        self.deactivate()
+        if self._begun:
+            self._fails("deactivated", self.deactivate)
+            self._fails("cleaned up", self.cleanup)
         super().destroy_node()
 
     def _guard_transitions(self) -> None:
@@ -229,8 +234,8 @@ class ManagedNode(LifecycleNode):
         service.callback = guarded
 
     def _may_log(self, kind: str) -> bool:
-        now = _STEADY.now().nanoseconds
-        if now - self._logged_at.get(kind, -(10**18)) < _LOG_PERIOD * 1e9:
+        now = time.monotonic()
+        if now - self._logged_at.get(kind, -math.inf) < _LOG_PERIOD:
             return False
         self._logged_at[kind] = now
         return True
@@ -256,7 +261,7 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
                 nodes.append(node)
                 executor.add_node(node)
             for node in nodes:
-                if rclpy.ok():  # one that only builds ends the process
+                if rclpy.ok() and not signals.asked():  # one that only builds ends the process
                     node.start()
             while rclpy.ok() and not signals.asked():
                 executor.spin_once()
@@ -266,7 +271,8 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
         print(f"error: {error}", file=sys.stderr)
         code = 1
     finally:
-        executor.shutdown(timeout_sec=2.0)
+        # Humble would wait for a question's coroutine, which nobody resumes any more.
+        executor.shutdown(timeout_sec=0)
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -98,6 +98,10 @@ def on_change(
         concerned = {change.name: change for change in changes if change.name in names}
         if not concerned:
             return SetParametersResult(successful=True)
+        for change in concerned.values():
+            if change.type_ == Parameter.Type.NOT_SET:  # possible where the type is dynamic
+                reason = f"{change.name} cannot be deleted; set it to [''] for none"
+                return SetParametersResult(successful=False, reason=reason)
         wanted = {p.name: p for p in node.get_parameters(list(names))} | concerned
         try:
             apply = build(wanted)

@@ -16,19 +16,27 @@ from vljepa_ros.runtime import PARTS
 def _make() -> Iterator[ManagedNode]:
     """One embedder, which announces the model for all; of the others one for each camera.
 
-    Those of a camera live in the namespace of its name.
+    Those of a camera live in the namespace of its name. All keep their names: one that the process
+    is given (`__node`) would be that of every node.
     """
-    embedder = Embedder(parts=PARTS)
+    embedder = Embedder(parts=PARTS, arguments=_remap(__node="embedder"))
     yield embedder
     for name, topic in camera_topics(embedder).items():
-        arguments: list[str] = []
+        rules: dict[str, str] = {}
         if name:
             namespace = f"{embedder.get_namespace().rstrip('/')}/{name}"
-            image = embedder.resolve_topic_name(topic)
-            arguments = ["--ros-args", "-r", f"__ns:={namespace}", "-r", f"image:={image}"]
-        yield Gate(arguments)
-        yield Decoder(announces=False, arguments=arguments, parts=PARTS)
-        yield Vqa(announces=False, arguments=arguments)
+            rules = {"__ns": namespace, "image": embedder.resolve_topic_name(topic)}
+        yield Gate(_remap(__node="gate", **rules))
+        yield Decoder(False, _remap(__node="decoder", **rules), PARTS)
+        yield Vqa(False, _remap(__node="vqa", **rules))
+
+
+def _remap(**rules: str) -> list[str]:
+    """ROS arguments of a node with these remapping rules."""
+    arguments = ["--ros-args"]
+    for before, after in rules.items():
+        arguments += ["-r", f"{before}:={after}"]
+    return arguments
 
 
 def main(args: list[str] | None = None) -> None:

@@ -35,7 +35,7 @@ class Signals:
 
     @contextmanager
     def interrupting(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Have a signal end the block, wherever it is.
+        """Have a signal end the block, wherever it is; `asked` tells of one that came before.
 
         Args:
             wake: ends a wait below Python; called in another thread.
@@ -51,8 +51,8 @@ class Signals:
             pass
 
     def _handle(self, *_: Any) -> None:
-        first, self._asked = not self._asked, True
-        if first and self._interrupts:
+        self._asked = True
+        if self._interrupts:  # each time: Python drops what is raised out of a finalizer
             raise KeyboardInterrupt
 
     def _pass_on(self) -> None:

@@ -133,9 +133,13 @@ class Vqa(ModelNode):
         missing = [(stamp, message) for stamp, message in window if stamp not in tokens]
         if missing:
             pictures = [to_rgb(message, engine.info.input_width) for _, message in missing]
-            for (stamp, _), made in zip(missing, engine.encode_frames(pictures), strict=True):
-                tokens[stamp] = made
-                store.add(topic, stamp, made)
+            made = dict(zip((s for s, _ in missing), engine.encode_frames(pictures), strict=True))
+            tokens |= made
+            with self._window_lock:
+                now = self._window.sample()
+                if now and now[-1][0] >= window[-1][0]:  # else time ran backwards meanwhile
+                    for stamp, row in made.items():
+                        store.add(topic, stamp, row)
         self.statistics.count("frames encoded", len(missing))
         return window, tokens
 

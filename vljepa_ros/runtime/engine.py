@@ -148,16 +148,17 @@ class Engine:
             raise InputError("there is no text to embed; give at least one")
         cleaned = [check_text(text, "text") for text in texts]
         with self._text_lock:
-            new = list(dict.fromkeys(t for t in cleaned if t not in self._texts))
-            if new:
-                self._texts.update(zip(new, self._backend.encode_text(new), strict=True))
-            rows = []
-            for text in cleaned:
+            known = {text: self._texts[text] for text in cleaned if text in self._texts}
+        # Not under the lock: the many candidates of a question would hold up a frame's labels.
+        if new := list(dict.fromkeys(text for text in cleaned if text not in known)):
+            known.update(zip(new, self._backend.encode_text(new), strict=True))
+        with self._text_lock:
+            for text, row in known.items():
+                self._texts[text] = row
                 self._texts.move_to_end(text)
-                rows.append(self._texts[text])
             while len(self._texts) > _TEXT_CACHE:
                 self._texts.popitem(last=False)
-        return np.stack(rows)
+        return np.stack([known[text] for text in cleaned])
 
     def decode(self, embeddings: NDArray[Any], min_confidence: float = 0.0) -> list[Decoded]:
         """Decode embeddings into text.
