@@ -26,6 +26,8 @@ from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.streaming import FrameWindow
 from vljepa_ros.training.language import make_sample
 from vljepa_ros.training.shards import (
+    FRAME_SIZE,
+    SPLITS,
     ShardWriter,
     decode_jpeg,
     encode_jpeg,
@@ -35,7 +37,7 @@ from vljepa_ros.training.shards import (
 )
 from vljepa_ros.training.tabletop.camera import Camera
 from vljepa_ros.training.tabletop.episode import AMID, Episode, set_up, steps, take_step
-from vljepa_ros.training.tabletop.generation import DRAWN_SIZE, INPUT_SIZE, SPLITS
+from vljepa_ros.training.tabletop.generation import DRAWN_SIZE
 from vljepa_ros.training.tabletop.layout import draw_layout
 from vljepa_ros.training.tabletop.script import Script
 from vljepa_ros.training.tabletop.timeline import Track
@@ -203,7 +205,7 @@ def write_stream(work: Path, kind: str, index: int, seed: int, seconds: float) -
     facts = facts_of(episode, seed)
     with ShardWriter(shard_path(work, "streams", kind, index)) as writer:
         images = draw_stream(episode, plan_disturbance(number, seconds))
-        jpegs = [encode_jpeg(to_input_size(image, INPUT_SIZE)) for image in images]
+        jpegs = [encode_jpeg(to_input_size(image, FRAME_SIZE)) for image in images]
         writer.add(f"{kind}-{index:04d}", facts, jpegs)
 
 

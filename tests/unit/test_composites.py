@@ -8,11 +8,16 @@ import numpy as np
 import pytest
 
 from vljepa_ros.errors import InputError
-from vljepa_ros.training.clip_drawing import SIZE
 from vljepa_ros.training.clip_plan import PLACE_CENTRES
 from vljepa_ros.training.composites import SOURCE, generate, make_clip
 from vljepa_ros.training.pictures import BACKGROUNDS, Cutout, split_of
-from vljepa_ros.training.shards import count_episodes, decode_jpeg, list_shards, read_shards
+from vljepa_ros.training.shards import (
+    FRAME_SIZE,
+    count_episodes,
+    decode_jpeg,
+    list_shards,
+    read_shards,
+)
 
 PAINTS = {"brick": (250, 20, 20), "leaf": (20, 250, 20), "ink": (20, 20, 250)}
 GREY = [np.full((300, 400, 3), 120, np.uint8)]
@@ -33,7 +38,7 @@ def places_of(frame: np.ndarray, noun: str) -> float | None:
     channel = list(PAINTS).index(noun)
     rest = np.delete(frame, channel, axis=2).max(axis=2)
     mask = frame[..., channel].astype(int) - rest > 90
-    return float(np.nonzero(mask)[1].mean() / SIZE) if mask.sum() > 40 else None
+    return float(np.nonzero(mask)[1].mean() / FRAME_SIZE) if mask.sum() > 40 else None
 
 
 def quiet_frames(facts: dict[str, Any]) -> list[int]:
@@ -132,7 +137,7 @@ def test_runs_are_repeatable_and_resumable(tmp_path: Path) -> None:
         write_pictures(tmp_path / name)
     told: list[tuple[int, int]] = []
     generate(tmp_path / "first", "val", 53, 5, 2, lambda *counts: told.append(counts))
-    assert told in ([(50, 53), (53, 53)], [(3, 53), (53, 53)])
+    assert told in ([(0, 53), (50, 53), (53, 53)], [(0, 53), (3, 53), (53, 53)])
     shards = list_shards(tmp_path / "first", SOURCE, "val")
     assert [count_episodes(shard) for shard in shards] == [50, 3]
 
@@ -141,7 +146,8 @@ def test_runs_are_repeatable_and_resumable(tmp_path: Path) -> None:
     many = list(read_shards(shards))
     assert few == many[:3] and len(many) == 53
     facts, frames = many[0]
-    assert len(frames) == facts["frames"] and decode_jpeg(frames[0]).shape == (SIZE, SIZE, 3)
+    assert len(frames) == facts["frames"]
+    assert decode_jpeg(frames[0]).shape == (FRAME_SIZE, FRAME_SIZE, 3)
     assert all(split_of(thing["name"]) == "val" for facts, _ in many for thing in facts["objects"])
 
     untouched = shards[0].stat().st_mtime_ns
@@ -151,6 +157,12 @@ def test_runs_are_repeatable_and_resumable(tmp_path: Path) -> None:
     assert list(read_shards([shards[1]])) == many[50:]
 
 
-def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="train, val, test"):
-        generate(tmp_path, "dev", 1, seed=0)
+@pytest.mark.parametrize("asked", [("dev", 1, 0, 1), ("val", -1, 0, 1), ("val", 1, 0, 0)])
+def test_what_makes_no_sense_is_refused(tmp_path: Path, asked: tuple[str, int, int, int]) -> None:
+    with pytest.raises(InputError, match="take one of train, val, test"):
+        generate(tmp_path, *asked)
+
+
+def test_no_clips_need_no_pictures(tmp_path: Path) -> None:
+    generate(tmp_path, "val", 0, seed=0)
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,8 @@ from evidence.streams import (
     worded,
 )
 
-from vljepa_ros.training.tabletop.generation import SPLITS, episode_seed
+from vljepa_ros.training.shards import SPLITS
+from vljepa_ros.training.tabletop.generation import episode_seed
 
 
 @pytest.mark.parametrize("index", range(4))

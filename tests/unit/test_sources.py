@@ -13,13 +13,13 @@ import pytest
 from vljepa_ros.training import sources
 from vljepa_ros.training.captions import Name, name_stamp, parse_caption
 from vljepa_ros.training.pictures import (
-    SPLITS,
     background_group,
     flatness,
     load_cutouts,
     read_cutout,
     split_of,
 )
+from vljepa_ros.training.shards import SPLITS
 from vljepa_ros.training.sources import SOURCES, Source, SourceError, fetch_source, fetch_video
 
 

@@ -9,10 +9,16 @@ import pytest
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.training.phrases import HELD_OUT
-from vljepa_ros.training.shards import ShardWriter, decode_jpeg, encode_jpeg, read_shards
+from vljepa_ros.training.shards import (
+    FRAME_PERIOD,
+    ShardWriter,
+    decode_jpeg,
+    encode_jpeg,
+    read_shards,
+)
 from vljepa_ros.training.tabletop import arm, generate
 from vljepa_ros.training.tabletop.clip import FPS, plan_clip
-from vljepa_ros.training.tabletop.episode import PERIOD, plan
+from vljepa_ros.training.tabletop.episode import plan
 from vljepa_ros.training.tabletop.generation import episode_seed
 from vljepa_ros.training.tabletop.layout import draw_layout
 from vljepa_ros.training.tabletop.timeline import Track
@@ -49,7 +55,7 @@ def follows(event, before, after):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_states_follow_the_events(seed):
-    facts = plan(seed, unseen=False).facts(PERIOD)
+    facts = plan(seed, unseen=False).facts(FRAME_PERIOD)
     last = 0
     for event in facts["events"]:
         assert last < event["start"] <= event["end"] < facts["frames"]
@@ -87,7 +93,8 @@ def test_moves_go_the_way_they_are_said_to(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_objects_can_be_told_apart_and_held_out_pairs_stay_out(seed):
     pairs = [
-        (thing["color"], thing["name"]) for thing in plan(seed, False).facts(PERIOD)["objects"]
+        (thing["color"], thing["name"])
+        for thing in plan(seed, False).facts(FRAME_PERIOD)["objects"]
     ]
     assert len(set(pairs)) == len(pairs)
     assert not set(pairs) & set(HELD_OUT)
@@ -119,10 +126,10 @@ def test_every_kind_of_event_comes_up():
 
 def test_a_seed_always_gives_the_same_episode():
     one, two = plan(7, False), plan(7, False)
-    assert one.facts(PERIOD) == two.facts(PERIOD)
+    assert one.facts(FRAME_PERIOD) == two.facts(FRAME_PERIOD)
     times = np.arange(0, one.duration, 0.2)
     assert all(np.array_equal(one.timeline.at(t), two.timeline.at(t)) for t in times)
-    assert json.loads(json.dumps(one.facts(PERIOD))) == one.facts(PERIOD)
+    assert json.loads(json.dumps(one.facts(FRAME_PERIOD))) == one.facts(FRAME_PERIOD)
 
 
 def test_splits_have_seeds_of_their_own():
@@ -130,10 +137,16 @@ def test_splits_have_seeds_of_their_own():
     assert len(set(seeds)) == len(seeds)
 
 
-@pytest.mark.parametrize("arguments", [("nope", 1, 0, 1), ("val", 0, 0, 1), ("val", 1, 0, 0)])
+@pytest.mark.parametrize("arguments", [("nope", 1, 0, 1), ("val", -1, 0, 1), ("val", 1, 0, 0)])
 def test_generate_refuses_what_makes_no_sense(tmp_path, arguments):
     with pytest.raises(InputError, match="take one of"):
         generate(tmp_path, *arguments)
+
+
+def test_no_episodes_are_nothing_to_do(tmp_path):
+    calls = []
+    generate(tmp_path, "val", 0, 0, 1, lambda *counts: calls.append(counts))
+    assert calls == [(0, 0)] and not list(tmp_path.iterdir())
 
 
 def test_the_arm_refuses_what_is_too_far():
@@ -194,10 +207,12 @@ def test_episodes_are_drawn(tmp_path):
     if subprocess.run(command, env=environment, capture_output=True, timeout=60).returncode:
         pytest.skip("EGL does not work here: install libegl1 and libgl1 to draw episodes")
     calls = []
-    assert generate(tmp_path, "val", 1, 3, 1, lambda done, total: calls.append((done, total))) > 0
-    shards = list((tmp_path / "tabletop" / "val").iterdir())
-    [(facts, frames)] = read_shards(shards)
+    generate(tmp_path, "val", 1, 3, 1, lambda *counts: calls.append(counts))
+    [shard] = (tmp_path / "tabletop" / "val").iterdir()
+    [(facts, frames)] = read_shards([shard])
     assert calls == [(0, 1), (1, 1)] and len(frames) == facts["frames"]
     image = decode_jpeg(frames[0])
     assert image.shape == (224, 224, 3) and image.std() > 10
-    assert generate(tmp_path, "val", 1, 3, 1) == 0  # what is there already is not drawn again
+    untouched = shard.stat().st_mtime_ns
+    generate(tmp_path, "val", 1, 3, 1, lambda *counts: calls.append(counts))
+    assert shard.stat().st_mtime_ns == untouched and calls[2:] == [(1, 1)]

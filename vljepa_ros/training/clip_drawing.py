@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from vljepa_ros.training.clip_plan import MOST_WIDTH, Plan, Pose
 from vljepa_ros.training.pictures import Cutout
+from vljepa_ros.training.shards import FRAME_SIZE
 
-SIZE = 224  # pixels, width and height of a frame
 CANVAS = 320  # pixels, side of the background before the camera looks at a part of it
 # Heights of the things as a share of the image's, by how many things a clip has.
 HEIGHTS = {1: (0.32, 0.55), 2: (0.28, 0.45), 3: (0.26, 0.38)}
@@ -23,7 +23,9 @@ NOISE_STRENGTH = 3.0  # of 255, at most
 Float = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-_NOISE: Float = np.random.default_rng(0).normal(0, 1, (SIZE * 2, SIZE * 2, 1)).astype(np.float32)
+_NOISE: Float = (
+    np.random.default_rng(0).normal(0, 1, (FRAME_SIZE * 2, FRAME_SIZE * 2, 1)).astype(np.float32)
+)
 
 
 @dataclass
@@ -55,8 +57,8 @@ def draw_clip(
         frame = look(canvas, camera.offset[number], camera.zoom[number])
         for sprite, pose in zip(sprites, plan.poses, strict=True):
             paste(frame, sprite, pose, camera, number)
-        x, y = rng.integers(0, SIZE, 2)
-        frame += strength * _NOISE[y : y + SIZE, x : x + SIZE]
+        x, y = rng.integers(0, FRAME_SIZE, 2)
+        frame += strength * _NOISE[y : y + FRAME_SIZE, x : x + FRAME_SIZE]
         frames.append(np.clip(frame + 0.5, 0, 255).astype(np.uint8))
     return frames
 
@@ -100,8 +102,8 @@ def make_background(rng: Generator, pictures: Sequence[Bytes], squeeze: float) -
 def make_sprite(rng: Generator, cutout: Cutout, things: int, squeeze: float) -> Sprite:
     """A cut-out scaled, turned a little, lit a little differently, with its shadow."""
     height, width = cutout.rgba.shape[:2]
-    scale = SIZE * rng.uniform(*HEIGHTS[things]) / height
-    scale = min(scale, SIZE * MOST_WIDTH[things] / (width * squeeze))
+    scale = FRAME_SIZE * rng.uniform(*HEIGHTS[things]) / height
+    scale = min(scale, FRAME_SIZE * MOST_WIDTH[things] / (width * squeeze))
     size = (max(8, round(width * scale * squeeze)), max(8, round(height * scale)))
     shrinking = scale < 1
     rgba = cv2.resize(
@@ -119,12 +121,14 @@ def make_sprite(rng: Generator, cutout: Cutout, things: int, squeeze: float) -> 
 
 def look(canvas: Float, offset: NDArray[np.float64], zoom: float) -> Float:
     """The part of a background that a frame shows: (224, 224, 3) float32."""
-    scale = CANVAS / SIZE / zoom / 1.3  # 1.3 leaves room to pan
+    scale = CANVAS / FRAME_SIZE / zoom / 1.3  # 1.3 leaves room to pan
     middle = CANVAS / 2 + offset * CANVAS / 1.3
-    shift = middle - scale * SIZE / 2
+    shift = middle - scale * FRAME_SIZE / 2
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpAffine(canvas, matrix, (SIZE, SIZE), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    seen = cv2.warpAffine(
+        canvas, matrix, (FRAME_SIZE, FRAME_SIZE), flags=flags, borderMode=cv2.BORDER_REFLECT
+    )
     return np.asarray(seen, np.float32)
 
 
@@ -138,12 +142,12 @@ def paste(frame: Float, sprite: Sprite, pose: Pose, camera: Camera, number: int)
     layers = sprite.layers if zoom == 1 else cv2.resize(sprite.layers, None, fx=zoom, fy=zoom)
     height, width = layers.shape[:2]
     x, y = np.array([pose.x[number], pose.y[number]]) - camera.offset[number] / 4
-    left, top = round(x * SIZE - width / 2), round(y * SIZE - height / 2)
+    left, top = round(x * FRAME_SIZE - width / 2), round(y * FRAME_SIZE - height / 2)
     x0, y0, x1, y1 = (
         max(left, 0),
         max(top, 0),
-        min(left + width, SIZE),
-        min(top + height, SIZE),
+        min(left + width, FRAME_SIZE),
+        min(top + height, FRAME_SIZE),
     )
     if x0 >= x1 or y0 >= y1:
         return

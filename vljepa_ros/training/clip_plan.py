@@ -12,7 +12,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-FRAME_PERIOD = 0.25  # s
+from vljepa_ros.training.shards import FRAME_PERIOD
+
 FRAMES = (32, 40)  # fewest and most
 PLACES = ("left", "middle", "right")
 # Where the middle of a thing is, as a share of the width. Between the places lies a gap, wider

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.training.captions import name_stamp
+from vljepa_ros.training.shards import SPLITS
 from vljepa_ros.training.sources import DEFAULT_CACHE, SourceError, fetch_source
 
-SPLITS = ("train", "val", "test")
 SPLIT_BEGINS = (70, 80)  # percent of the pictures where val and test begin
 
 # In a drawing most neighbouring pixels are equal, in a photograph few: measured on the stamps,

@@ -6,8 +6,10 @@ A shard holds `KEY.json`, `KEY.000.jpg`, `KEY.001.jpg`, ... for each episode; KE
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -18,6 +20,10 @@ from numpy.typing import NDArray
 
 from vljepa_ros.errors import InputError
 
+SPLITS = ("train", "val", "test")
+EPISODES_PER_SHARD = 50
+FRAME_PERIOD = 0.25  # s between frames
+FRAME_SIZE = 224  # pixels, width and height of a frame
 JPEG_QUALITY = 92
 
 
@@ -93,6 +99,60 @@ class ShardWriter:
         info = tarfile.TarInfo(name)
         info.size = len(data)
         self._tar.addfile(info, io.BytesIO(data))
+
+
+def check_request(split: str, episodes: int, workers: int) -> None:
+    """Raise InputError for an unknown split, fewer than 0 episodes or fewer than one worker."""
+    if split not in SPLITS or episodes < 0 or workers < 1:
+        raise InputError(
+            f"split {split!r}, {episodes} episodes, {workers} workers: take one of "
+            f"{', '.join(SPLITS)}, no fewer than 0 episodes and at least one worker"
+        )
+
+
+def write_missing(
+    root: Path,
+    source: str,
+    split: str,
+    episodes: int,
+    workers: int,
+    write: Callable[[Path, range], None],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write the shards of a source's first `episodes` episodes, but not those that are there.
+
+    A shard is kept if its episodes are as many as asked for, whatever their seed was.
+
+    Args:
+        root: the data folder.
+        source: "tabletop" or "composites".
+        split: one of SPLITS.
+        episodes: how many, 0 or more.
+        workers: processes that write.
+        write: writes the episodes with these numbers to the shard at this path; must be
+            picklable, since it is called in those processes.
+        progress: called with the number of episodes that are there and `episodes`, first with
+            those found, then after each shard.
+    """
+    shards = {
+        shard_path(root, source, split, first // EPISODES_PER_SHARD): range(
+            first, min(first + EPISODES_PER_SHARD, episodes)
+        )
+        for first in range(0, episodes, EPISODES_PER_SHARD)
+    }
+    missing = {p: numbers for p, numbers in shards.items() if count_episodes(p) != len(numbers)}
+    tell = progress or (lambda done, total: None)
+    done = episodes - sum(len(numbers) for numbers in missing.values())
+    tell(done, episodes)
+    # Spawned, not forked: neither OpenCV's threads nor a graphics context survive a fork.
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
+    ) as pool:
+        jobs = {pool.submit(write, path, numbers): numbers for path, numbers in missing.items()}
+        for job in as_completed(jobs):
+            job.result()
+            done += len(jobs[job])
+            tell(done, episodes)
 
 
 @dataclass

@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.progress import Progress
 
 from vljepa_ros.errors import VljepaError
+from vljepa_ros.training.shards import SPLITS
 from vljepa_ros.training.tabletop.clip import render_clip
-from vljepa_ros.training.tabletop.generation import SPLITS, generate
+from vljepa_ros.training.tabletop.generation import generate
 
 
 def main() -> int:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from vljepa_ros.training.shards import FRAME_PERIOD
 from vljepa_ros.training.tabletop.facts import event_list, state_list
 from vljepa_ros.training.tabletop.layout import Layout, draw_layout
 from vljepa_ros.training.tabletop.script import Script
 from vljepa_ros.training.tabletop.timeline import Timeline
 
-PERIOD = 0.25  # s between frames of the data
 PARTS = ("drawer", "lid", "lamp")
 
 # s, the longest that a step takes: one that could be cut off by the end is not begun.
@@ -161,11 +161,11 @@ def plan(seed: int, unseen: bool) -> Episode:
     layout = draw_layout(rng, count, unseen)
     script = Script(layout, rng)
     set_up(script, int(rng.integers(0, count + 1)) if rng.random() < 0.35 else count - 1)
-    duration = PERIOD * int(rng.integers(40, 49))
+    duration = FRAME_PERIOD * int(rng.integers(40, 49))
     script.pause(0.5, 2.0)
     quiet = rng.random() < 0.08
     while not quiet and script.now < duration - 0.5:
-        found = steps(script, within=duration - PERIOD - script.now)
+        found = steps(script, within=duration - FRAME_PERIOD - script.now)
         if not found:
             break
         if take_step(script, found) in AMID:
