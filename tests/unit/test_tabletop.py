@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vljepa_ros.errors import InputError
-from vljepa_ros.training.phrases import HELD_OUT
+from vljepa_ros.training.phrases import COLORS, HELD_OUT, SHAPES
 from vljepa_ros.training.shards import (
     FRAME_PERIOD,
     ShardWriter,
@@ -16,7 +16,7 @@ from vljepa_ros.training.shards import (
     encode_jpeg,
     read_shards,
 )
-from vljepa_ros.training.tabletop import arm, generate
+from vljepa_ros.training.tabletop import arm, generate, palette
 from vljepa_ros.training.tabletop.clip import FPS, plan_clip
 from vljepa_ros.training.tabletop.episode import plan
 from vljepa_ros.training.tabletop.generation import episode_seed
@@ -98,6 +98,11 @@ def test_objects_can_be_told_apart_and_held_out_pairs_stay_out(seed):
     ]
     assert len(set(pairs)) == len(pairs)
     assert not set(pairs) & set(HELD_OUT)
+
+
+def test_the_palette_has_exactly_the_colours_and_shapes_of_the_texts():
+    assert sorted(palette.COLORS) == sorted(COLORS)
+    assert sorted(palette.SHAPES) == sorted(SHAPES)
 
 
 def test_held_out_pairs_appear_where_they_may():

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_ros.training.phrases import HELD_OUT
+from vljepa_ros.training.phrases import COLORS, HELD_OUT, SHAPES
+from vljepa_ros.training.tabletop import palette
 from vljepa_ros.training.tabletop.camera import Camera
-from vljepa_ros.training.tabletop.palette import COLORS, SHAPES, jittered
 
 Array = NDArray[np.float64]
 Rgb = tuple[float, float, float]
@@ -59,24 +59,24 @@ class Thing:
     @property
     def half_width(self) -> float:
         """Half the footprint along x, m."""
-        return SHAPES[self.name].half_width * self.scale
+        return palette.SHAPES[self.name].half_width * self.scale
 
     @property
     def height(self) -> float:
         """Height over what it stands on, m."""
         if self.upright:
             return 0.16 * self.scale
-        return SHAPES[self.name].height * self.scale
+        return palette.SHAPES[self.name].height * self.scale
 
     @property
     def supports(self) -> bool:
         """Whether something can stand on it."""
-        return SHAPES[self.name].supports and not self.upright
+        return palette.SHAPES[self.name].supports and not self.upright
 
     @property
     def grip(self) -> float:
         """Half the distance between the fingers that hold it, m."""
-        return 0.03 * self.scale if self.upright else SHAPES[self.name].grip * self.scale
+        return 0.03 * self.scale if self.upright else palette.SHAPES[self.name].grip * self.scale
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,8 @@ def draw_things(rng: np.random.Generator, count: int, unseen: bool) -> list[Thin
     """`count` objects, no two with the same name and colour; held-out pairs only if `unseen`."""
     taken: list[tuple[str, str]] = []
     while len(taken) < count:
-        pair = (str(rng.choice(list(COLORS))), str(rng.choice(list(SHAPES))))
+        # In another order of colours and shapes a seed would give other things.
+        pair = (str(rng.choice(COLORS)), str(rng.choice(SHAPES)))
         if unseen and rng.random() < 0.3:
             pair = HELD_OUT[rng.integers(len(HELD_OUT))]
         if pair not in taken and (unseen or pair not in HELD_OUT):
@@ -139,7 +140,7 @@ def draw_things(rng: np.random.Generator, count: int, unseen: bool) -> list[Thin
         Thing(
             name=name,
             color=color,
-            rgb=jittered(color, rng),
+            rgb=palette.jittered(color, rng),
             scale=float(rng.uniform(1.05, 1.28)),
             upright=name == "book" and bool(rng.random() < 0.5),
         )
