@@ -4,10 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-COLORS = (
-    *("red", "green", "blue", "yellow", "orange"),
-    *("purple", "pink", "brown", "white", "black"),
-)
+from vljepa_ros.training.phrases import COLORS
 
 # Letters, flags and drawings; and gravestones and weapons, which are no everyday things.
 SKIPPED_FOLDERS = (
