@@ -1,5 +1,7 @@
 """FrameWindow: the frames of a window are chosen by stamp, at any camera rate."""
 
+from weakref import WeakSet
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,21 @@ def ages(window: FrameWindow[int]) -> list[float]:
     """Return how much older than the newest each sampled frame is, in seconds."""
     sample = window.sample()
     return [round((sample[-1][0] - stamp) / SECOND, 3) for stamp, _ in sample]
+
+
+class Image:
+    """A frame of which one can tell whether anything still holds it."""
+
+
+def images_held(window: FrameWindow[Image], stamps: list[int]) -> int:
+    """Add an image at each stamp; return how many of them the window holds in the end."""
+    held: WeakSet[Image] = WeakSet()
+    for stamp in stamps:
+        image = Image()
+        held.add(image)
+        window.add(stamp, image)
+    del image
+    return len(held)
 
 
 @pytest.mark.parametrize("rate", [2, 10, 30, 120])
@@ -72,7 +89,8 @@ def test_long_gap_drops_what_is_too_old_and_is_no_fault() -> None:
     window = filled(10, 3)
     assert window.add(60 * SECOND, 99) is False
     assert window.sample() == [(60 * SECOND, 99)]
-    assert len(window) == 1
+    stamps = [*range(0, 3 * SECOND, SECOND // 10), 60 * SECOND]
+    assert images_held(FrameWindow(4, 0.5), stamps) == 1
 
 
 def test_short_gap_leaves_a_hole() -> None:
@@ -90,7 +108,8 @@ def test_equal_stamps_replace_the_newest() -> None:
 
 def test_min_spacing_keeps_few_frames_and_always_the_newest() -> None:
     window = filled(30, 10, min_spacing=0.25)
-    assert len(window) <= 9
+    stamps = [round(index / 30 * SECOND) for index in range(301)]
+    assert images_held(FrameWindow(4, 0.5, min_spacing=0.25), stamps) <= 9
     assert window.sample()[-1] == (10 * SECOND, 300)
     assert ages(window) == pytest.approx([1.5, 1.0, 0.5, 0.0], abs=0.15)
 

