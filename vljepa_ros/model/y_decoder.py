@@ -223,11 +223,12 @@ class SmallDecoder(CausalDecoder):
         nn.init.normal_(self.token_embedding.weight, std=0.02)
 
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """A word that it does not know ends the text."""
+        """See `YDecoder`. A word that it does not know ends the text, and the mask with it."""
         own = {int(number): i for i, number in enumerate(self.token_ids.tolist())}
         ids, mask = tensors(self.tokenizer, texts, self.config.max_tokens)
         tokens = torch.tensor([[own.get(int(i), own[END]) for i in row] for row in ids])
-        return tokens, mask
+        ends = (tokens == self.end).long()
+        return tokens, mask & (ends.cumsum(1) == ends)
 
     @property
     def numbers(self) -> Sequence[int]:
