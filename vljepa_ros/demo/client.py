@@ -25,6 +25,7 @@ from vljepa_ros.msg import (
 )
 from vljepa_ros.srv import Ask
 from vljepa_ros.streaming import ChangeGate, GateConfig
+from vljepa_ros.streaming.stamps import SECOND
 
 OUTPUTS = {
     "model_info": ModelInfo,
@@ -203,4 +204,4 @@ class PipelineClient:
 
 def nanoseconds(stamp: Any) -> int:
     """Turn a builtin_interfaces/Time into nanoseconds."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+    return int(stamp.sec) * SECOND + int(stamp.nanosec)

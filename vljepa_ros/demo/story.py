@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-_SECOND = 1_000_000_000
+from vljepa_ros.streaming.stamps import SECOND
+
 _RATE_WINDOW = 3.0  # s of arrivals over which the live rate is taken
 
 
@@ -66,7 +67,7 @@ class Story:
 
     def seconds(self, stamp: int) -> float:
         """Turn a stamp (ns) into seconds of the stream; 0 before the first image."""
-        return 0.0 if self.origin is None else (stamp - self.origin) / _SECOND
+        return 0.0 if self.origin is None else (stamp - self.origin) / SECOND
 
     def add_score(self, at: float, score: float, arrived: float) -> None:
         """Note an embedding: its time in the stream, the gate's score, the clock's time."""

@@ -27,6 +27,7 @@ def find_video(wanted: str) -> tuple[str, str]:
 
     Raises:
         InputError: when there is no such video.
+        SourceError: when "bikes" or "vtest" can be neither found nor fetched.
     """
     if wanted == "tabletop":
         return wanted, str(_DEMO_CLIP)

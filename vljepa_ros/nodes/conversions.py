@@ -13,18 +13,17 @@ from std_msgs.msg import Header
 from vljepa_ros.msg import Description, LabelScores, ModelInfo, SemanticEmbedding, SemanticShift
 from vljepa_ros.runtime import Decoded, EngineInfo, Ranking
 from vljepa_ros.streaming import Shift
-
-_SECOND = 1_000_000_000  # ns
+from vljepa_ros.streaming.stamps import SECOND
 
 
 def to_nanoseconds(stamp: Time) -> int:
     """Stamp in ns."""
-    return int(stamp.sec) * _SECOND + int(stamp.nanosec)
+    return int(stamp.sec) * SECOND + int(stamp.nanosec)
 
 
 def to_time(nanoseconds: int) -> Time:
     """Inverse of `to_nanoseconds`."""
-    return Time(sec=nanoseconds // _SECOND, nanosec=nanoseconds % _SECOND)
+    return Time(sec=nanoseconds // SECOND, nanosec=nanoseconds % SECOND)
 
 
 def to_header(header: Any) -> Header:

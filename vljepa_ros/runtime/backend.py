@@ -59,7 +59,7 @@ class EngineInfo:
 
     Attributes:
         frame_tokens: (N, C), what `encode_frames` makes of a frame; None where frames are
-            encoded as windows.
+            encoded as windows, and for a dual encoder.
         fallback: why something else runs than was asked for, or how it drifts from torch in
             fp32; empty if neither is so.
         temperature: of the softmax over candidates' cosines.

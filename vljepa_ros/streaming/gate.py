@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.streaming.segment import Recent, Segment, Vector, distance
-
-_SECOND = 1_000_000_000  # nanoseconds
+from vljepa_ros.streaming.stamps import SECOND
 
 # A change that never settles (a camera that keeps turning) is decided after this many times
 # `settle`, so that the delay of a shift has a bound.
@@ -185,7 +184,7 @@ class ChangeGate:
         if self._change is not None:
             return self._shift_if_due(stamp)
         self._segment.add(vector, stamp)
-        silence = self.config.max_silence * _SECOND
+        silence = self.config.max_silence * SECOND
         if 0 < silence <= stamp - self._last_sent:
             return self._send(Trigger.MAX_SILENCE)
         return None
@@ -215,11 +214,11 @@ class ChangeGate:
 
     @property
     def _smoothing(self) -> int:
-        return round(self.config.smoothing * _SECOND)  # ns
+        return round(self.config.smoothing * SECOND)  # ns
 
     @property
     def _settle(self) -> int:
-        return round(self.config.settle * _SECOND)  # ns
+        return round(self.config.settle * SECOND)  # ns
 
     def _first_if_due(self, stamp: int) -> Shift | None:
         assert self._segment is not None
@@ -260,7 +259,7 @@ class ChangeGate:
             and self._recent.variance() <= config.hysteresis * config.threshold
         )
         due = settled or self._waited >= _PATIENCE * self._settle
-        blocked = stamp - self._last_shift < config.min_interval * _SECOND
+        blocked = stamp - self._last_shift < config.min_interval * SECOND
         if blocked or not due or self._score <= config.threshold:
             return None
         self._segment, self._change = self._change, None

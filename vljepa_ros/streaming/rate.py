@@ -1,6 +1,6 @@
 """Which frames to process, where not all are wanted."""
 
-_SECOND = 1_000_000_000  # ns
+from vljepa_ros.streaming.stamps import SECOND
 
 
 class RateLimit:
@@ -14,7 +14,7 @@ class RateLimit:
     """
 
     def __init__(self, rate: float) -> None:
-        self._period = round(_SECOND / rate) if rate else 0  # ns
+        self._period = round(SECOND / rate) if rate else 0  # ns
         self._due = 0  # ns
 
     def accept(self, stamp: int) -> bool:

@@ -3,9 +3,9 @@
 import threading
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from vljepa_ros.streaming.stamps import SECOND
 
-_SECOND = 1_000_000_000  # ns
+T = TypeVar("T")
 
 
 class TokenStore(Generic[T]):
@@ -16,7 +16,7 @@ class TokenStore(Generic[T]):
     """
 
     def __init__(self, length: float) -> None:
-        self._length = round(length * _SECOND)
+        self._length = round(length * SECOND)
         self._lock = threading.Lock()
         self._streams: dict[str, dict[int, T]] = {}
 

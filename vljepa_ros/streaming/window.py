@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.streaming.stamps import SECOND
 
 T = TypeVar("T")
-
-_NANOSECONDS = 1_000_000_000
 
 
 class FrameWindow(Generic[T]):
@@ -40,8 +39,8 @@ class FrameWindow(Generic[T]):
         if not 0 <= min_spacing <= period:
             raise InputError(f"min_spacing must lie in [0, {period}] (period), got {min_spacing}")
         self._frames = frames
-        self._period = round(period * _NANOSECONDS)
-        self._min_spacing = round(min_spacing * _NANOSECONDS)
+        self._period = round(period * SECOND)
+        self._min_spacing = round(min_spacing * SECOND)
         self._stored: deque[tuple[int, T]] = deque()
 
     def add(self, stamp: int, item: T) -> bool:
