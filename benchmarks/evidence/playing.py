@@ -15,6 +15,7 @@ from sensor_msgs.msg import Image
 from vljepa_ros.msg import Description, SemanticEmbedding, SemanticShift
 
 from evidence.told import Told
+from vljepa_ros.nodes.conversions import to_nanoseconds, to_time
 from vljepa_ros.training.shards import decode_jpeg
 
 _START = 0.5  # s from the first to be ready until the first frame
@@ -86,7 +87,7 @@ def _image(jpeg: bytes, stamp: int) -> Image:
     rgb = decode_jpeg(jpeg)
     message = Image(height=rgb.shape[0], width=rgb.shape[1], step=3 * rgb.shape[1])
     message.encoding = "rgb8"
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, _SECOND)
+    message.header.stamp = to_time(stamp)
     message.data = array("B", rgb.tobytes())
     return message
 
@@ -130,8 +131,7 @@ class _Ear:
         self.heard.text_ages.append(self._age(message))
 
     def _stamp(self, message: Any) -> int:
-        stamp = message.header.stamp
-        return int(stamp.sec) * _SECOND + int(stamp.nanosec)
+        return to_nanoseconds(message.header.stamp)
 
     def _age(self, message: Any) -> float:
         return time.time() - self._stamp(message) / _SECOND

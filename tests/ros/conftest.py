@@ -29,6 +29,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
+from vljepa_ros.nodes.conversions import to_time
 from vljepa_ros.runtime.engine import WEIGHTS_FOLDER
 from vljepa_ros.runtime.testing import random_checkpoint
 
@@ -291,8 +292,7 @@ def image() -> Callable[..., Image]:
         message = Image(height=rgb.shape[0], width=rgb.shape[1], step=3 * rgb.shape[1])
         message.encoding = encoding
         message.header.frame_id = "camera_optical"
-        whole, part = divmod(round(stamp * 1e9), 10**9)
-        message.header.stamp.sec, message.header.stamp.nanosec = whole, part
+        message.header.stamp = to_time(round(stamp * 1e9))
         pixels = rgb if encoding == "rgb8" else rgb[..., ::-1]
         message.data.frombytes(np.ascontiguousarray(pixels).tobytes())
         return message

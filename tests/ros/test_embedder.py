@@ -11,6 +11,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from vljepa_ros.msg import LabelScores, ModelInfo, SemanticEmbedding
 
+from vljepa_ros.nodes.conversions import to_nanoseconds
+
 QUERIES = ["What is happening?", "Is there a ball?"]
 LABELS = ["a red ball", "an empty table"]
 
@@ -47,7 +49,7 @@ def show(
 
 
 def seconds(stamp: Any) -> float:
-    return float(stamp.sec) + stamp.nanosec / 1e9
+    return to_nanoseconds(stamp) / 1e9
 
 
 def test_one_embedding_for_each_query_with_the_header_of_the_image(

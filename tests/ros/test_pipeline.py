@@ -9,12 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage
 from vljepa_ros.msg import Description, ModelInfo, SemanticEmbedding, SemanticShift
 from vljepa_ros.srv import Ask
 
+from vljepa_ros.nodes.conversions import to_nanoseconds, to_time
 from vljepa_ros.nodes.images import to_rgb
+from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import FASTEST, Engine
 
 NODES = ("embedder", "gate", "decoder", "vqa")
@@ -42,8 +43,7 @@ def jpeg(rgb: np.ndarray, index: int) -> CompressedImage:
     data = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]))[1]
     message = CompressedImage(format="jpeg", data=array("B", data.tobytes()))
     message.header.frame_id = "camera_optical"
-    nanoseconds = round((100 + index * PERIOD) * 1e9)
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(nanoseconds, 10**9)
+    message.header.stamp = to_time(round((100 + index * PERIOD) * 1e9))
     return message
 
 
@@ -75,10 +75,10 @@ def test_each_image_is_embedded_and_few_are_described(played: Any) -> None:
 
 
 def test_stamps_and_model_go_through_the_whole_chain(played: Any) -> None:
-    images = {(e.header.stamp.sec, e.header.stamp.nanosec) for e in played.embeddings}
+    images = {to_nanoseconds(e.header.stamp) for e in played.embeddings}
     for shift, description in zip(played.shifts, played.descriptions, strict=True):
         assert description.header == shift.header
-        assert (shift.header.stamp.sec, shift.header.stamp.nanosec) in images
+        assert to_nanoseconds(shift.header.stamp) in images
         assert description.header.frame_id == "camera_optical"
         assert description.segment_id == shift.segment_id
         assert description.model_id == played.embeddings[0].model_id
@@ -86,8 +86,7 @@ def test_stamps_and_model_go_through_the_whole_chain(played: Any) -> None:
 
 
 def test_the_model_is_announced_once(played: Any) -> None:
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    infos = played.collect(ModelInfo, "model_info", latched)
+    infos = played.collect(ModelInfo, "model_info", LATCHED)
     played.until(lambda: infos, "model_info")
     assert infos[0].model_id == played.embeddings[0].model_id
     assert played.node.count_publishers("model_info") == 1
@@ -110,8 +109,8 @@ def test_a_question_uses_what_the_embedder_has_encoded(played: Any, model: str) 
     answered = played.until(lambda: counts()[0] and counts(), "the question in the counts")
     assert answered[1] == 0, "all frames of its window had been encoded"
     assert answer.header == played.embeddings[-1].header
-    start, end = answer.window_start, answer.header.stamp
-    assert (end.sec - start.sec) + (end.nanosec - start.nanosec) / 1e9 == pytest.approx(1.5)
+    window = to_nanoseconds(answer.header.stamp) - to_nanoseconds(answer.window_start)
+    assert window / 1e9 == pytest.approx(1.5)
     engine = Engine.load(model, FASTEST)
     tokens = engine.encode_frames([to_rgb(jpeg(DARK, 0))])
     (embedding,) = engine.predict(list(tokens), [asked["question"]])

@@ -9,7 +9,6 @@ from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 
@@ -23,9 +22,10 @@ from vljepa_ros.msg import (
     SemanticEmbedding,
     SemanticShift,
 )
+from vljepa_ros.nodes.conversions import to_nanoseconds
+from vljepa_ros.nodes.qos import LATCHED, RESULTS
 from vljepa_ros.srv import Ask
 from vljepa_ros.streaming import ChangeGate, GateConfig
-from vljepa_ros.streaming.stamps import SECOND
 
 OUTPUTS = {
     "model_info": ModelInfo,
@@ -36,14 +36,7 @@ OUTPUTS = {
 }
 _NODES = ("embedder", "gate", "decoder", "vqa")
 _PATIENCE = 5.0  # s until a service is asked again
-_GATE_SETTINGS = (
-    "threshold",
-    "hysteresis",
-    "smoothing",
-    "settle",
-    "min_interval",
-    "max_silence",
-)
+_GATE_SETTINGS = tuple(GateConfig.__dataclass_fields__)
 
 
 class PipelineClient:
@@ -74,13 +67,7 @@ class PipelineClient:
             "labels": lambda message: None,
         }
         for topic, kind in OUTPUTS.items():
-            latched = topic == "model_info"
-            qos = QoSProfile(
-                depth=1 if latched else 100,
-                durability=DurabilityPolicy.TRANSIENT_LOCAL
-                if latched
-                else DurabilityPolicy.VOLATILE,
-            )
+            qos = LATCHED if topic == "model_info" else RESULTS
             callback = self._hearing(topic, kind, handlers[topic])
             node.create_subscription(kind, topic, callback, qos, raw=True)
         self._ask: Any = node.create_client(Ask, "ask")
@@ -172,20 +159,20 @@ class PipelineClient:
         self._query = message.query if self._query is None else self._query
         if self._gate is None or message.query != self._query:
             return
-        stamp = nanoseconds(message.header.stamp)
+        stamp = to_nanoseconds(message.header.stamp)
         self._gate.update(stamp, message.data)
         self._story.add_score(self._story.seconds(stamp), self._gate.score, time.monotonic())
 
     def _on_shift(self, message: SemanticShift) -> None:
         if message.embedding.query == self._query and message.trigger == SemanticShift.SHIFT:
-            self._story.shifts.append(self._story.seconds(nanoseconds(message.segment_start)))
+            self._story.shifts.append(self._story.seconds(to_nanoseconds(message.segment_start)))
 
     def _on_description(self, message: Description) -> None:
         if message.query == self._query:
             self._story.sentences.append(
                 Sentence(
-                    self._story.seconds(nanoseconds(message.segment_start)),
-                    self._story.seconds(nanoseconds(message.header.stamp)),
+                    self._story.seconds(to_nanoseconds(message.segment_start)),
+                    self._story.seconds(to_nanoseconds(message.header.stamp)),
                     message.text,
                     message.confidence,
                 )
@@ -193,15 +180,10 @@ class PipelineClient:
 
     def _on_answer(self, question: Question, answer: Ask.Response) -> None:
         self._open.discard(question)
-        at = self._story.seconds(nanoseconds(answer.header.stamp))
+        at = self._story.seconds(to_nanoseconds(answer.header.stamp))
         if answer.success:
             self._story.answers.append(Answer(at, question.text, answer.answer, answer.confidence))
         else:
             self._story.answers.append(
                 Answer(self._story.elapsed, question.text, answer.message, None)
             )
-
-
-def nanoseconds(stamp: Any) -> int:
-    """Turn a builtin_interfaces/Time into nanoseconds."""
-    return int(stamp.sec) * SECOND + int(stamp.nanosec)
