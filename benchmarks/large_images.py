@@ -3,7 +3,7 @@
     . tools/env.sh && python benchmarks/large_images.py
 
 A camera in a process of its own, with Fast DDS as it comes, sends 1280x720 rgb8 at 30 Hz to a
-node that does nothing with it. Prints a table; --json writes the figures.
+node that does nothing with it.
 """
 
 from __future__ import annotations
@@ -11,25 +11,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rich.console import Console
-from rich.table import Table
+from results import report
+from robot import FOLDER
 from sensor_msgs.msg import Image
 
 from vljepa_ros.nodes.qos import newest_only
 from vljepa_ros.nodes.transport import receive_large_images
 
-CAMERA = Path(__file__).parents[1] / "tests" / "ros" / "camera_process.py"
 NAMESPACE = "/large_images"
 SETTINGS = ("as it comes", "config/fastdds.xml")
 RELIABILITIES = ("reliable", "best_effort")
@@ -65,8 +62,9 @@ def measure(reliability: str, settings: str, images: int) -> dict[str, Any]:
     own = ("FASTDDS_", "FASTRTPS_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    arguments = (f"{NAMESPACE}/image", 1280, 720, 30, reliability, images)
     camera = subprocess.Popen(
-        [sys.executable, str(CAMERA), NAMESPACE, reliability, str(images)], env=environment
+        [sys.executable, str(FOLDER / "camera.py"), *map(str, arguments)], env=environment
     )
     try:
         command = [sys.executable, __file__, "--receive", reliability]
@@ -91,18 +89,12 @@ def main() -> None:
         print(json.dumps(receive(options.receive, options.profile)))
         return
     limit = int(Path("/proc/sys/net/core/rmem_max").read_text())
-    rows = [measure(r, s, options.images) for r in RELIABILITIES for s in SETTINGS]
-    table = Table(title=f"1280x720 rgb8 at 30 Hz between two processes, rmem_max {limit} bytes")
-    for column in ("camera", "receiver's Fast DDS", "received", "of", "median age (ms)"):
-        table.add_column(column)
-    for row in rows:
-        age = "" if row["median_age_ms"] is None else f"{row['median_age_ms']:.1f}"
-        table.add_row(row["camera"], row["settings"], str(row["received"]), str(row["sent"]), age)
-    Console().print(table)
-    if options.json:
-        about = {"date": date.today().isoformat(), "machine": platform.platform()}
-        about |= {"cores": os.cpu_count(), "rmem_max": limit}
-        options.json.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+    rows = [
+        measure(reliability, settings, options.images) | {"rmem_max": limit}
+        for reliability in RELIABILITIES
+        for settings in SETTINGS
+    ]
+    report("large_images", rows, options.json)
 
 
 if __name__ == "__main__":

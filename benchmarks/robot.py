@@ -99,7 +99,7 @@ class Robot:
     ) -> int:
         """Start a camera; returns its process id."""
         topic = f"{self.namespace}/{topic}"
-        values = (topic, width, height, rate, 0)
+        values = (topic, width, height, rate, "reliable", "inf")
         return self._run([sys.executable, str(FOLDER / "camera.py"), *map(str, values)])
 
     def stop(self, pid: int) -> None:
