@@ -8,9 +8,6 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-
-pytest.importorskip("vljepa_ros.msg", reason="the package is not built")
-
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 

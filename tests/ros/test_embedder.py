@@ -211,7 +211,7 @@ def test_no_more_frames_are_processed_than_the_rate_allows(
 
 
 def test_it_works_only_while_active(
-    embedder: Any, show: Callable[..., list[SemanticEmbedding]], scene: Any, image: Any
+    embedder: Any, show: Callable[..., list[SemanticEmbedding]]
 ) -> None:
     for transition, state in [("deactivate", "inactive"), ("cleanup", "unconfigured")]:
         assert embedder.change("embedder", transition)

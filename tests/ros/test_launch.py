@@ -12,8 +12,6 @@ from threading import Timer
 
 import pytest
 
-pytest.importorskip("vljepa_ros.msg", reason="the package is not built")
-
 LIMIT = 120.0  # s
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "vljepa.launch.py"
 ARGUMENTS = {
