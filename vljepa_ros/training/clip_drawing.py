@@ -36,7 +36,7 @@ class Sprite:
 
 
 @dataclass
-class Camera:
+class CameraPath:
     """Where the camera looks in each frame: offset (F, 2) as a share of the frame; zoom (F,)."""
 
     offset: NDArray[np.float64]
@@ -63,13 +63,13 @@ def draw_clip(
     return frames
 
 
-def make_camera(rng: Generator, frames: int) -> Camera:
+def make_camera(rng: Generator, frames: int) -> CameraPath:
     """A slow pan and zoom in half of the clips."""
     if rng.random() < 0.5:
-        return Camera(np.zeros((frames, 2)), np.ones(frames))
+        return CameraPath(np.zeros((frames, 2)), np.ones(frames))
     part = np.linspace(0, 1, frames)
     offset = np.outer(part, rng.uniform(-0.12, 0.12, 2))
-    return Camera(offset, 1 + part * rng.uniform(0, 0.15))
+    return CameraPath(offset, 1 + part * rng.uniform(0, 0.15))
 
 
 def make_background(rng: Generator, pictures: Sequence[Bytes], squeeze: float) -> Float:
@@ -132,7 +132,7 @@ def look(canvas: Float, offset: NDArray[np.float64], zoom: float) -> Float:
     return np.asarray(seen, np.float32)
 
 
-def paste(frame: Float, sprite: Sprite, pose: Pose, camera: Camera, number: int) -> None:
+def paste(frame: Float, sprite: Sprite, pose: Pose, camera: CameraPath, number: int) -> None:
     """Draw `sprite` on `frame` (224, 224, 3) in place, where frame `number` has it."""
     opacity = float(pose.opacity[number])
     if opacity == 0:
