@@ -13,7 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from vljepa_ros.nodes.camera import Camera, declare_camera
+from vljepa_ros.nodes.camera import ImageSubscription, declare_camera
 from vljepa_ros.nodes.lifecycle import ManagedNode
 
 LIMIT = 30.0  # s
@@ -68,7 +68,7 @@ def _watch(topic: str, advice: str) -> None:
         DiagnosticArray, "/diagnostics", lambda m: told.append(m.status[0].message), 10
     )
     declare_camera(node)
-    camera = Camera(node, lambda _: None, topic)
+    camera = ImageSubscription(node, lambda _: None, topic)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

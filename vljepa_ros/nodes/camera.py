@@ -79,7 +79,7 @@ def camera_topics(node: ManagedNode) -> dict[str, str]:
     return topics or {"": "image"}
 
 
-class Camera:
+class ImageSubscription:
     """Subscribes to images with the publisher's reliability; the newest image wins.
 
     Args:

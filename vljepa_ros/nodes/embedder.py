@@ -11,7 +11,12 @@ from typing import Any
 from rclpy.parameter import Parameter
 
 from vljepa_ros.msg import LabelScores, SemanticEmbedding
-from vljepa_ros.nodes.camera import Camera, camera_topics, declare_camera, declare_cameras
+from vljepa_ros.nodes.camera import (
+    ImageSubscription,
+    camera_topics,
+    declare_camera,
+    declare_cameras,
+)
 from vljepa_ros.nodes.conversions import (
     to_embedding,
     to_header,
@@ -42,7 +47,7 @@ class _Asked:
 class _Stream:
     """A camera, and what is published of it."""
 
-    camera: Camera
+    camera: ImageSubscription
     window: FrameWindow[Any]
     embeddings: Any
     labels: Any
@@ -88,7 +93,7 @@ class Embedder(ModelNode):
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_CHANGEABLE))})()
         cameras = {
-            name: Camera(self, partial(self._receive, name), topic)
+            name: ImageSubscription(self, partial(self._receive, name), topic)
             for name, topic in camera_topics(self).items()
         }
         super().configure()
@@ -122,7 +127,7 @@ class Embedder(ModelNode):
         assert self.engine is not None
         return self.engine
 
-    def _make(self, name: str, camera: Camera) -> _Stream:
+    def _make(self, name: str, camera: ImageSubscription) -> _Stream:
         info, prefix = self._loaded().info, f"{name}/" if name else ""
         return _Stream(
             camera,

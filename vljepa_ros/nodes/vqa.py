@@ -11,7 +11,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.nodes.background import Background
-from vljepa_ros.nodes.camera import Camera, declare_camera
+from vljepa_ros.nodes.camera import ImageSubscription, declare_camera
 from vljepa_ros.nodes.conversions import to_floats, to_header, to_nanoseconds, to_time
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.lifecycle import run
@@ -45,7 +45,7 @@ class Vqa(ModelNode):
         super().__init__("vqa", "~/model_info" if announces else None)
         declare_camera(self)
         declare_min_confidence(self)
-        self._camera: Camera | None = None
+        self._camera: ImageSubscription | None = None
         self._window_lock = threading.Lock()
         self._background = Background(self, _THREADS)
         group = ReentrantCallbackGroup()  # a question need not wait for the one before it
@@ -53,7 +53,7 @@ class Vqa(ModelNode):
         self.create_service(EmbedText, "embed_text", self._embed_text, callback_group=group)
 
     def configure(self) -> None:
-        self._camera = Camera(self, self._receive)
+        self._camera = ImageSubscription(self, self._receive)
         super().configure()
         assert self.engine is not None
         info = self.engine.info
