@@ -27,7 +27,8 @@ def main() -> None:
     rate, reliability, images = float(sys.argv[4]), sys.argv[5].upper(), float(sys.argv[6])
     rclpy.init()
     node = rclpy.create_node(f"camera_{topic.strip('/').replace('/', '_')}")
-    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[reliability])
+    # As many as rclpy's profile of sensor data keeps.
+    qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[reliability])
     publisher = node.create_publisher(Image, topic, qos)
     message = Image(width=width, height=height, step=3 * width, encoding="rgb8")
     pixels = np.random.default_rng(0).integers(0, 256, 3 * width * height, np.uint8)
