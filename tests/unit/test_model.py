@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
 from vljepa_ros.model.checkpoint import read_config, save_checkpoint, write_checkpoint
-from vljepa_ros.model.config import MiniLMConfig, YDecoderConfig
+from vljepa_ros.model.config import MiniLMConfig
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.minilm import MiniLM
 from vljepa_ros.model.pretrained import efficientnet_lite0_weights
@@ -198,17 +198,6 @@ def test_vocabulary_covers_its_texts(model: VLJEPA) -> None:
     vocabulary = vocabulary_of(model.y_encoder.tokenizer, ["a red ball", "the ball"]).tolist()
     assert vocabulary[:3] == [0, START, END]
     assert len(vocabulary) == len(set(vocabulary)) == 3 + 4
-
-
-def test_a_word_that_the_decoder_does_not_know_ends_the_text(model: VLJEPA) -> None:
-    config = YDecoderConfig(width=16, layers=1, heads=2, ffn_width=16)
-    decoder = SmallDecoder(config, 384, model.y_encoder.tokenizer)
-    decoder.learn_words(["a red ball"])
-    tokens, mask = decoder.tokenize(["a red ball", "a green ball", "a"])
-    told = [row[kept].tolist() for row, kept in zip(tokens, mask, strict=True)]
-    a, red, ball = told[0][1:4]
-    assert told == [[1, a, red, ball, 2], [1, a, 2], [1, a, 2]]
-    assert len({a, red, ball} - {0, 1, 2}) == 3
 
 
 def test_generation_ends_and_has_no_special_tokens(model: VLJEPA) -> None:
