@@ -37,6 +37,7 @@ from vljepa_ros.model.x_encoder import XEncoder
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.dataset import Sampler
+from vljepa_ros.training.evaluate import Evaluation
 from vljepa_ros.training.features import load_episodes
 from vljepa_ros.training.photographs import draw_choices, load_photographs
 from vljepa_ros.training.phrases import WHAT_QUERIES
@@ -135,11 +136,10 @@ class Photographs:
     """Everyday photographs, and the X-Encoder's head with a part of its classes."""
 
     def __init__(self, data: Path, model: VLJEPA, names: Names) -> None:
-        self.names, self.encoder = names, model.x_encoder
+        self.data, self.names, self.encoder = data, names, model.x_encoder
         photographs = load_photographs(data / "sources")
         self.choices = draw_choices(photographs, WAYS)
-        self.rgb = [photograph.rgb for photograph in photographs]
-        self.frames = np.stack([to_input_size(rgb, model.image_size) for rgb in self.rgb])
+        self.frames = np.stack([to_input_size(p.rgb, model.image_size) for p in photographs])
         self.classes = names(self.all_names())
 
     def all_names(self) -> list[str]:
@@ -152,12 +152,8 @@ class Photographs:
         return self.names.right(_class_tokens(self.encoder, self.frames, kept), self.choices)
 
     def shipped(self, engine: Engine) -> float:
-        """Share right of the shipped weights."""
-        right = 0
-        for rgb, choices in zip(self.rgb, self.choices, strict=True):
-            predicted = engine.predict(list(engine.encode_frames([rgb])), [QUERY])[0]
-            right += engine.rank(predicted, choices).best == 0
-        return right / len(self.rgb)
+        """Share right of the shipped weights, as `vljepa eval` finds it."""
+        return Evaluation(engine, self.data, "test").photographs()[0].value
 
 
 def _class_tokens(encoder: XEncoder, frames: NDArray[np.uint8], classes: Rows) -> Rows:
