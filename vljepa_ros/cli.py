@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="fetch the sources, render and encode the episodes")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder (default: data)")
-    data.add_argument("--tabletop", type=int, default=2400, help="training episodes simulated")
+    data.add_argument("--tabletop", type=int, default=3200, help="training episodes simulated")
     data.add_argument("--composites", type=int, default=1000, help="training episodes composited")
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0)

@@ -117,7 +117,7 @@ def plan_stream(seed: int, seconds: float, still: bool) -> Episode:
     for attempt in itertools.count():
         rng = np.random.default_rng([seed, attempt])
         count = int(rng.integers(3, 6))
-        layout = draw_layout(rng, count, unseen=True)
+        layout = draw_layout(rng, count)
         script = Script(layout, rng)
         set_up(script, int(rng.integers(1, count)))
         if still or _act(script, seconds):

@@ -37,6 +37,14 @@ def test_the_fastest_on_a_cpu_is_onnx_runtime_in_int8(small: Path) -> None:
     assert (torch.backend, torch.precision) == ("torch", "fp32")
 
 
+def test_in_int8_the_embedding_of_a_text_does_not_depend_on_its_batch(small: Path) -> None:
+    backend = load_backend(small, FASTEST)
+    texts = ["yes", "the robot arm pushes the green bottle to the left", "a red ball"]
+    together = backend.encode_text(texts)
+    alone = np.concatenate([backend.encode_text([text]) for text in texts])
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_where_the_fastest_drifts_the_next_is_taken(
     small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

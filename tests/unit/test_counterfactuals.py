@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from random import Random
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from vljepa_ros.training.counterfactuals import hard_negatives
 from vljepa_ros.training.language import KINDS, make_sample
+from vljepa_ros.training.phrases import EVENT_QUERIES
 
 _STATE = {"lamp": "on", "drawer": "closed", "lid": None, "arm": "holding", "target": 0}
 FACTS: dict[str, Any] = {
@@ -58,6 +60,16 @@ def test_an_event_is_told_of_another_thing_and_another_event_of_the_thing() -> N
     assert "nothing is happening" in found
     # Another wording of the truth would teach that it is wrong.
     assert "the purple can is put down by the arm" not in found
+
+
+def test_the_wording_of_a_question_does_not_decide_what_is_altered() -> None:
+    first: dict[str, set[str]] = defaultdict(set)
+    for seed in range(200):
+        sample, negatives = _negatives("event", (8, 14), seed)
+        alike = "purple can" in negatives[0]  # and the event another
+        first[sample.query].add("event" if alike else "thing")
+    assert set(first) == set(EVENT_QUERIES)
+    assert all(altered == {"event", "thing"} for altered in first.values())
 
 
 def test_the_negatives_of_a_choice_are_the_other_choices() -> None:

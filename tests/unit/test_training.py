@@ -153,6 +153,19 @@ def test_curves_are_drawn(data: Path, tmp_path: Path) -> None:
     assert loss.step == CONFIG.finetuning.steps and loss.value > 0
 
 
+def test_weights_decay_in_matrices_alone(data: Path, tmp_path: Path) -> None:
+    train(CONFIG, data, tmp_path)
+    for stage in (tmp_path / "finetuning", tmp_path / "decoder"):
+        (file,) = stage.glob("step-*/optimizer.bin")
+        kept = torch.load(file, weights_only=True)
+        decays = {
+            n: group["weight_decay"] for group in kept["param_groups"] for n in group["params"]
+        }
+        matrices = {n for n, moments in kept["state"].items() if moments["exp_avg"].ndim > 1}
+        assert 0 < len(matrices) < len(decays)
+        assert {n for n, decay in decays.items() if decay > 0} == matrices
+
+
 def test_a_run_of_another_configuration_is_refused(data: Path, tmp_path: Path) -> None:
     train(CONFIG, data, tmp_path)
     deeper = replace(CONFIG.model, predictor=replace(CONFIG.model.predictor, layers=2))

@@ -96,9 +96,6 @@ class EfficientNet(XEncoder):
     Its ImageNet head looks at the whole frame and at four overlapping quarters. The head's
     posterior, as the mean of the classes' name embeddings (Norouzi et al., arXiv 1312.5650), makes
     one class token each.
-
-    Attributes:
-        stride: side of the square of pixels that one token stands for.
     """
 
     frozen = ("stem.", "stages.", "head.", "classifier.")
@@ -108,12 +105,11 @@ class EfficientNet(XEncoder):
     )
     class_tokens = 5
     class_dim = 384  # of MiniLM
-    stride = 32
 
     def __init__(self, config: EfficientNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokens_per_frame = (config.image_size // self.stride) ** 2 + self.class_tokens
+        self.tokens_per_frame = (config.image_size // config.patch) ** 2 + self.class_tokens
         self.stem = _Conv(3, 32, 3, 2, 1, False)
         stages: list[nn.Module] = []
         channels = 32

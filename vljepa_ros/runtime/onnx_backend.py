@@ -61,8 +61,11 @@ class OnnxBackend:
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         about = self._description["text"]
-        ids, mask = self._tokenizer(about["tokenizer"])(texts, about["max_tokens"])
-        return self._run("y_encoder", ids, mask)[0]
+        # In int8 the numbers of a batch share their scales: what else is in it would change them.
+        together = 1 if self.info.precision == "int8" else len(texts)
+        parts = [texts[start : start + together] for start in range(0, len(texts), together)]
+        tokenized = [self._tokenizer(about["tokenizer"])(p, about["max_tokens"]) for p in parts]
+        return np.concatenate([self._run("y_encoder", ids, mask)[0] for ids, mask in tokenized])
 
     def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
         """See `Backend`. Greedy, as `CausalDecoder.generate`."""

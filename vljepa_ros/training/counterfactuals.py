@@ -43,7 +43,8 @@ def hard_negatives(
     Returns:
         At most `count` texts; fewer where no alteration changes the answer.
     """
-    rng = Random(seed)
+    # Not the stream that made the question, or its wording would decide what is altered.
+    rng = Random(f"{seed}/negatives")
     if sample.choices:
         wrong = [choice for choice in sample.choices if choice != sample.answers[0]]
         return rng.sample(wrong, min(count, len(wrong)))

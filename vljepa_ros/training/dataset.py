@@ -80,8 +80,6 @@ class Sampler:
             pretraining (section 3.2).
         classes: which some windows are made to show; None for none.
         negatives: wrong answers drawn for each sample.
-        unnamed: things that no text may name, such as "red bottle": those that are held out must
-            not be known as things that are never there.
     """
 
     def __init__(
@@ -93,7 +91,6 @@ class Sampler:
         conditioned: bool = True,
         classes: ClassWindows | None = None,
         negatives: int = HARD_NEGATIVES,
-        unnamed: Sequence[str] = (),
     ) -> None:
         if not episodes:
             raise InputError("there are no episodes; run `vljepa data` first")
@@ -105,7 +102,6 @@ class Sampler:
         self.conditioned = conditioned
         self.classes = classes
         self.negatives = negatives
-        self.unnamed = unnamed
         self.things: dict[str, list[Facts]] = defaultdict(list)
         for facts in (episode.facts for episode in episodes):
             self.things[facts["source"]] += facts["objects"]
@@ -125,8 +121,7 @@ class Sampler:
             sample = make_sample(episode.facts, frames[0], last, kind, Random(seed))
             if sample is None or _borderline(episode, last, kind):
                 continue
-            if not self._names_unnamed(sample.query):
-                return sample, episode, frames, seed
+            return sample, episode, frames, seed
 
     def batch(self, number: int, size: int, part: int = 0, parts: int = 1) -> Batch:
         """One of the batches that the seed makes.
@@ -160,11 +155,7 @@ class Sampler:
         self, sample: Sample, episode: Episode, frames: list[int], seed: int
     ) -> list[str]:
         window, things = (frames[0], frames[-1]), self.things[episode.facts["source"]]
-        wrong = hard_negatives(episode.facts, window, sample, seed, things, self.negatives)
-        return [text for text in wrong if not self._names_unnamed(text)]
-
-    def _names_unnamed(self, text: str) -> bool:
-        return any(name in text for name in self.unnamed)
+        return hard_negatives(episode.facts, window, sample, seed, things, self.negatives)
 
 
 def _is_replaced(episode: Episode, random: Random) -> bool:

@@ -22,7 +22,6 @@ from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.objective import build_objective
 from vljepa_ros.training.optimise import check_sharing, run_stage
-from vljepa_ros.training.phrases import HELD_OUT
 from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
@@ -49,11 +48,11 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     model = VLJEPA(config.model)
     model.load_pretrained()
     episodes = _episodes(model, config, data)
-    classes, unnamed = _classes(model), [" ".join(pair) for pair in HELD_OUT]
+    classes = _classes(model)
 
     def sampler(stage: str, weights: Mapping[str, float], conditioned: bool = True) -> Sampler:
         seed, shown = f"{config.seed}/{stage}", classes if conditioned else None
-        return Sampler(episodes, model.window, weights, seed, conditioned, shown, unnamed=unnamed)
+        return Sampler(episodes, model.window, weights, seed, conditioned, shown)
 
     model.learn_words(training_words(sampler("words", KIND_WEIGHTS)))
     if config.pretraining is not None:

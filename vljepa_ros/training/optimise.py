@@ -103,7 +103,8 @@ def run_stage(
     accelerator.register_save_state_pre_hook(partial(_write_trained, step))
     accelerator.register_load_state_pre_hook(partial(_read_trained, step))
     accelerator.init_trackers(name)
-    optimizer: Optimizer = AdamW(groups, weight_decay=stage.weight_decay, fused=True)
+    decayed = [part for group in groups for part in _by_decay(group, stage.weight_decay)]
+    optimizer: Optimizer = AdamW(decayed, fused=True)
     scheduler = LambdaLR(optimizer, lambda done: _rate(done, stage))
     step.train()
     shared, optimizer, scheduler = accelerator.prepare(step, optimizer, scheduler)
@@ -154,6 +155,14 @@ def _rate(done: int, stage: StageConfig) -> float:
     if not stage.decay:
         return warm
     return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, done / stage.steps)))
+
+
+def _by_decay(group: dict[str, Any], decay: float) -> list[dict[str, Any]]:
+    """A group in two: weight decay is for matrices, not for norms, biases and temperatures."""
+    matrices = [p for p in group["params"] if p.ndim > 1]
+    others = [p for p in group["params"] if p.ndim < 2]
+    parts = ((matrices, decay), (others, 0.0))
+    return [{**group, "params": some, "weight_decay": rate} for some, rate in parts if some]
 
 
 def _trained(step: nn.Module) -> dict[str, Tensor]:

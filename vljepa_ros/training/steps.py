@@ -78,7 +78,7 @@ class AlignmentStep(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of a batch: scalar."""
-        predicted = predict(self.model, batch)
+        predicted = F.normalize(predict(self.model, batch).float(), dim=-1)  # exact in bf16 too
         wrong = [text for negatives in batch.negatives for text in negatives]
         embedded = self.texts.embed([*batch.texts, *wrong])
         targets, others = embedded.split([len(batch.texts), len(wrong)])
@@ -87,7 +87,7 @@ class AlignmentStep(nn.Module):
         # Cosines over a temperature are too close together for half precision.
         with torch.autocast(predicted.device.type, enabled=False):
             loss: Tensor = self.objective(
-                predicted.float(),
+                predicted,
                 targets,
                 batch.meanings.to(predicted.device),
                 torch.stack(negatives),

@@ -60,7 +60,7 @@ def plan_clip(seed: int) -> Episode:
     """The scene of `seed`: push, lamp off, drawer open, grasp, lift, place, remove, with rests."""
     for attempt in itertools.count():
         rng = np.random.default_rng([seed, attempt])
-        layout = draw_layout(rng, 3, unseen=True)
+        layout = draw_layout(rng, 3)
         if None in (layout.cabinet, layout.lamp, layout.arm):
             continue
         # Noise would be most of the file, and a still camera shows best what is happening.

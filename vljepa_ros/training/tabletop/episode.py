@@ -154,11 +154,11 @@ def set_up(script: Script, present: int) -> None:
             script.set_up_part(part)
 
 
-def plan(seed: int, unseen: bool) -> Episode:
-    """The episode of `seed`, always the same; `unseen` lets it show the held-out pairs."""
+def plan(seed: int) -> Episode:
+    """The episode of `seed`, always the same."""
     rng = np.random.default_rng(seed)
     count = int(rng.choice([1, 2, 3, 4, 5], p=[0.08, 0.2, 0.28, 0.28, 0.16]))
-    layout = draw_layout(rng, count, unseen)
+    layout = draw_layout(rng, count)
     script = Script(layout, rng)
     set_up(script, int(rng.integers(0, count + 1)) if rng.random() < 0.35 else count - 1)
     duration = FRAME_PERIOD * int(rng.integers(40, 49))

@@ -38,7 +38,7 @@ def write_shard(split: str, seed: int, path: Path, numbers: range) -> None:
 
     with ShardWriter(path) as writer:
         for index in numbers:
-            episode = plan(episode_seed(seed, split, index), unseen=split != "train")
+            episode = plan(episode_seed(seed, split, index))
             facts = episode.facts(FRAME_PERIOD)
             times = [frame * FRAME_PERIOD for frame in range(facts["frames"])]
             images = draw_episode(episode.layout, episode.timeline, times, *DRAWN_SIZE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_ros.training.phrases import COLORS, HELD_OUT, SHAPES
+from vljepa_ros.training.phrases import COLORS, SHAPES
 from vljepa_ros.training.tabletop import palette
 from vljepa_ros.training.tabletop.camera import Camera
 
@@ -126,15 +126,13 @@ def far(rgb: Rgb, others: list[Rgb]) -> bool:
     return all(np.linalg.norm(np.subtract(rgb, other)) > 0.33 for other in others)
 
 
-def draw_things(rng: np.random.Generator, count: int, unseen: bool) -> list[Thing]:
-    """`count` objects, no two with the same name and colour; held-out pairs only if `unseen`."""
+def draw_things(rng: np.random.Generator, count: int) -> list[Thing]:
+    """`count` objects, no two with the same name and colour."""
     taken: list[tuple[str, str]] = []
     while len(taken) < count:
         # In another order of colours and shapes a seed would give other things.
         pair = (str(rng.choice(COLORS)), str(rng.choice(SHAPES)))
-        if unseen and rng.random() < 0.3:
-            pair = HELD_OUT[rng.integers(len(HELD_OUT))]
-        if pair not in taken and (unseen or pair not in HELD_OUT):
+        if pair not in taken:
             taken.append(pair)
     return [
         Thing(
@@ -194,9 +192,9 @@ def draw_room(rng: np.random.Generator, things: list[Thing], with_lamp: bool) ->
     )
 
 
-def draw_layout(rng: np.random.Generator, count: int, unseen: bool) -> Layout:
+def draw_layout(rng: np.random.Generator, count: int) -> Layout:
     """A room with `count` objects that can appear and a random choice of furniture."""
-    things = draw_things(rng, count, unseen)
+    things = draw_things(rng, count)
     slots = rng.permutation(4)
     outer = [BACK_SLOTS[slot] for slot in slots if slot in (0, 3)]
     inner = [BACK_SLOTS[slot] for slot in slots if slot in (1, 2)]
