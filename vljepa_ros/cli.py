@@ -166,6 +166,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vljepa_ros.model.parts import build_x_encoder
     from vljepa_ros.runtime import Engine
     from vljepa_ros.streaming.gate import GateConfig
     from vljepa_ros.training.evaluate import Evaluation
@@ -175,7 +176,16 @@ def _evaluate(options: argparse.Namespace) -> None:
     info = engine.info
     # The stored tokens are those of fp32: what is to be measured in another way makes its own.
     pictures = (info.backend, info.precision) != ("torch", "fp32")
-    make = partial(Evaluation, engine, options.data, options.split, pictures=pictures)
+    fingerprint = None
+    if not pictures and info.frame_tokens is not None:
+        encoder = build_x_encoder(_model_config(options.model).x_encoder)
+        encoder.load_pretrained()
+        fingerprint = encoder.fingerprint()
+    make = partial(
+        *(Evaluation, engine, options.data, options.split),
+        pictures=pictures,
+        fingerprint=fingerprint,
+    )
     evaluation = make()
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")

@@ -68,6 +68,23 @@ def test_texts_are_cached_and_stripped(engine: Engine, monkeypatch: pytest.Monke
     np.testing.assert_array_equal(first, second)
 
 
+def test_many_texts_are_embedded_in_parts_and_keep_their_order(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embed, sizes = engine._backend.encode_text, []
+
+    def counted(texts: Sequence[str]) -> np.ndarray:
+        sizes.append(len(texts))
+        return embed(texts)
+
+    monkeypatch.setattr(engine._backend, "encode_text", counted)
+    texts = [f"{'very ' * (n % 7)}new candidate {n}" for n in range(150)]
+    rows = engine.encode_text(texts)
+    assert max(sizes) <= 64 and sum(sizes) == 150
+    for number in (0, 6, 149):
+        np.testing.assert_allclose(embed([texts[number]])[0], rows[number], atol=1e-5)
+
+
 def test_new_texts_do_not_hold_up_those_that_are_known(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ from vljepa_ros.model.importing import OPEN_VLJEPA
 from vljepa_ros.model.info import describe, published_weights
 from vljepa_ros.model.weights import find_weights, published_name, read_weights
 from vljepa_ros.training.config import read_yaml
+from vljepa_ros.training.objective import InfoNCE
+from vljepa_ros.training.steps import AlignmentStep
 
 CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
 WORDS = 8  # of the small copies' tokenizer
@@ -235,7 +237,8 @@ def test_one_step_of_training_changes_only_what_is_trained(small_copy: VLJEPACon
     before = {name: p.clone() for name, p in model.named_parameters()}
     frames = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     window = model.x_encoder.encode_frames(frames).unsqueeze(0)
-    trained = [*model.predictor.parameters(), *model.y_encoder.parameters()]
+    AlignmentStep(model, InfoNCE())  # freezes what this stage does not train
+    trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3)
     predicted = model(window, ["what is this", "what"])
     loss = 1 - (predicted * model.encode_text(["a red ball", "a ball"])).sum(-1).mean()

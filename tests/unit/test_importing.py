@@ -109,9 +109,10 @@ def test_another_layout_is_refused(
     ):
         with pytest.raises(CheckpointError, match=match):
             import_open_vljepa(save(state, tmp_path / "best.pt"), tmp_path / "ours", config)
-    (tmp_path / "text.pt").write_text("no pickle")
-    with pytest.raises(CheckpointError, match="no checkpoint of open-vljepa"):
-        import_open_vljepa(tmp_path / "text.pt", tmp_path / "ours", config)
+    for text in ("no pickle", ""):
+        (tmp_path / "text.pt").write_text(text)
+        with pytest.raises(CheckpointError, match="no checkpoint of open-vljepa"):
+            import_open_vljepa(tmp_path / "text.pt", tmp_path / "ours", config)
 
 
 def test_nothing_in_the_pickle_is_executed(config: VLJEPAConfig, tmp_path: Path) -> None:

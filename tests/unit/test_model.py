@@ -286,6 +286,14 @@ def test_missing_and_damaged_files_say_what_to_do(folder: Path, tmp_path: Path) 
         ({"y_decoder": {"kind": "llama", "kv_heads": 0}}, r"y_decoder.*kv_heads 0"),
         ({"y_decoder": {"heads": 3}}, "3 heads of even width"),
         ({"temperature": 0}, "temperature is 0"),
+        ({"window": {"frames": 0}}, "frames is 0; give at least 1"),
+        ({"window": {"tubelet": 0}}, "tubelet is 0"),
+        ({"window": {"period": 0}}, "period is 0"),
+        ({"x_encoder": {"kind": "vjepa2", "patch": 0}}, "patch is 0"),
+        (
+            {"x_encoder": {"kind": "vjepa2"}, "y_encoder": {"kind": "embedding-gemma"}},
+            "y_decoder.kind is small, which says words of MiniLM's",
+        ),
     ],
 )
 def test_a_wrong_configuration_is_refused(change: dict[str, object], match: str) -> None:

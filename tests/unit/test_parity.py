@@ -10,7 +10,7 @@ import pytest
 from vljepa_ros.runtime import EngineConfig
 from vljepa_ros.runtime.choice import prepare
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
-from vljepa_ros.runtime.parity import drift, read_reference
+from vljepa_ros.runtime.parity import clip_frames, drift, read_reference
 from vljepa_ros.runtime.testing import random_checkpoint
 
 ONNX = EngineConfig(backend="onnx")
@@ -19,6 +19,12 @@ ONNX = EngineConfig(backend="onnx")
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare(random_checkpoint(tmp_path_factory.mktemp("small")), "fp32")
+
+
+def test_a_window_longer_than_the_clip_sees_its_beginning_again() -> None:
+    length = 518 / 12  # s
+    first, again = clip_frames([1.0, 1.0 + length], 32)
+    np.testing.assert_array_equal(first, again)
 
 
 def test_a_token_that_is_lost_is_noticed(exported: Path) -> None:

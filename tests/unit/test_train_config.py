@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,36 @@ def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
     path.write_text(SHIPPED.read_text().replace("  y_decoder: {", "  y_decoder: {kind: none} #"))
     with pytest.raises(CheckpointError, match="cannot be trained"):
         TrainConfig.from_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"steps": 0}, "steps is 0; give at least 1"),
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"warmup_steps": -1}, "warmup_steps is -1; give at least 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"weight_decay": float("inf")}, "weight_decay is inf"),
+    ],
+)
+def test_a_stage_that_cannot_train_is_refused(wrong: dict[str, Any], match: str) -> None:
+    stage = TrainConfig.from_yaml(SHIPPED).finetuning
+    with pytest.raises(CheckpointError, match=match):
+        replace(stage, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"save_every": 0}, "save_every is 0"),
+        ({"workers": -1}, "workers is -1"),
+        ({"decoder_noise": float("nan")}, "decoder_noise is nan"),
+        ({"temperature": 0.0}, "temperature is 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(CheckpointError, match=match):
+        replace(TrainConfig.from_yaml(SHIPPED), **wrong)
 
 
 def test_the_shipped_configuration_is_valid() -> None:

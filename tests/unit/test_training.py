@@ -178,6 +178,23 @@ def test_a_run_of_another_configuration_is_refused(data: Path, tmp_path: Path) -
         train(replace(CONFIG, model=deeper), data, tmp_path)
 
 
+def test_a_gradient_that_is_not_finite_ends_the_run_and_is_not_kept(
+    data: Path, tmp_path: Path
+) -> None:
+    fast = replace(CONFIG.finetuning, learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(InputError, match="the gradient of step 2 is not finite"):
+        train(replace(CONFIG, finetuning=fast), data, tmp_path)
+    assert not list(tmp_path.glob("finetuning/step-*"))
+
+
+def test_the_temperature_of_candidates_is_that_of_the_newest_configuration(
+    data: Path, tmp_path: Path
+) -> None:
+    train(CONFIG, data, tmp_path)
+    train(replace(CONFIG, model=replace(CONFIG.model, temperature=0.05)), data, tmp_path)
+    assert Engine.load(str(tmp_path / "model")).info.temperature == 0.05
+
+
 def test_a_source_without_episodes_is_named(data: Path, tmp_path: Path) -> None:
     misspelt = replace(CONFIG, sources=(*CONFIG.sources, "composite"))
     with pytest.raises(InputError, match="leave composite out"):
@@ -206,6 +223,8 @@ def test_what_was_trained_can_be_measured(
     engine = Engine.load(str(tmp_path / "model"))
     assert engine.info.name == "made-up"
     assert model.config.y_decoder.vocabulary > 3
+    with pytest.raises(InputError, match="no tokens of this model"):
+        Evaluation(engine, data, "test", fingerprint="of another")
     evaluation = Evaluation(engine, data, "test", trials=5)
     metrics = evaluation.run()
     assert all(0 <= m.value <= 1 and 0 < m.chance <= 1 and m.trials for m in metrics)

@@ -48,9 +48,13 @@ def write_checkpoint(
     """
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": _FORMAT})
     text = json.dumps({"format": _FORMAT, **config.to_dict()}, indent=2)
-    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    # Under other names first: a node that starts meanwhile finds whole files.
+    parts = {name: folder / f".{name}.part" for name in (WEIGHTS_FILE, CONFIG_FILE)}
+    save_file(tensors, parts[WEIGHTS_FILE], metadata={"format": _FORMAT})
+    parts[CONFIG_FILE].write_text(text + "\n", encoding="utf-8")
+    for name, part in parts.items():
+        part.replace(folder / name)
 
 
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -5,14 +5,13 @@ A part of which there is more than one kind has the field `kind`, which names it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from types import NoneType, UnionType
-from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 from vljepa_ros.errors import CheckpointError
-
-T = TypeVar("T")
+from vljepa_ros.model.strict import at_least, build, check_heads, check_width
 
 # Published weights, each at one revision of its repository on the Hugging Face hub.
 VJEPA2_VIT_L = "facebook/vjepa2-vitl-fpc64-256@b3c1679b7c34d3255ef3547f27c7b226aefab26f"
@@ -43,6 +42,9 @@ class VJEPA2Config:
     patch: int = 16  # pixels a side
     tubelet: int = 2  # neighbouring frames joined into one token
 
+    def __post_init__(self) -> None:
+        at_least("x_encoder", 1, patch=self.patch, tubelet=self.tubelet)
+
 
 @dataclass(frozen=True)
 class WindowConfig:
@@ -51,6 +53,11 @@ class WindowConfig:
     frames: int = 4  # a multiple of `tubelet` times that of the X-Encoder
     period: float = 0.5  # seconds between neighbouring frames
     tubelet: int = 2  # neighbouring tokens in time that the predictor joins, at each place
+
+    def __post_init__(self) -> None:
+        at_least("window", 1, frames=self.frames, tubelet=self.tubelet)
+        if not 0 < self.period < math.inf:
+            raise CheckpointError(f"window.period is {self.period}; give seconds, above 0")
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,8 @@ class PredictorConfig:
     first_layer: int = 0  # of that Llama
 
     def __post_init__(self) -> None:
-        _check_heads("predictor", self.heads, self.kv_heads)
-        _check_width("predictor", self.width, self.heads)
+        check_heads("predictor", self.heads, self.kv_heads)
+        check_width("predictor", self.width, self.heads)
 
 
 @dataclass(frozen=True)
@@ -121,10 +128,11 @@ class EmbeddingGemmaConfig:
     kv_heads: int = 1
     head_dim: int = 256
     ffn_width: int = 1152
-    max_tokens: int = 512  # also the width of the sliding attention
+    max_tokens: int = 512
+    sliding_window: int = 512  # tokens that most layers attend to, half of them to each side
 
     def __post_init__(self) -> None:
-        _check_heads("y_encoder", self.heads, self.kv_heads)
+        check_heads("y_encoder", self.heads, self.kv_heads)
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class YDecoderConfig:
     vocabulary: int = 0  # number of WordPiece tokens that it can say; set when it is built
 
     def __post_init__(self) -> None:
-        _check_width("y_decoder", self.width, self.heads)
+        check_width("y_decoder", self.width, self.heads)
 
 
 @dataclass(frozen=True)
@@ -162,8 +170,8 @@ class LlamaDecoderConfig:
     max_tokens: int = 128
 
     def __post_init__(self) -> None:
-        _check_heads("y_decoder", self.heads, self.kv_heads)
-        _check_width("y_decoder", self.width, self.heads)
+        check_heads("y_decoder", self.heads, self.kv_heads)
+        check_width("y_decoder", self.width, self.heads)
 
 
 @dataclass(frozen=True)
@@ -208,6 +216,11 @@ class VLJEPAConfig:
                 f"x_encoder.kind is {x_encoder.kind}, whose class tokens are in MiniLM's space; "
                 "choose the y_encoder minilm"
             )
+        if isinstance(self.y_decoder, YDecoderConfig) and not isinstance(y_encoder, MiniLMConfig):
+            raise CheckpointError(
+                "y_decoder.kind is small, which says words of MiniLM's tokenizer; choose llama or "
+                "none, or the y_encoder minilm"
+            )
         joined = self.window.tubelet * x_encoder.tubelet
         if self.window.frames % joined:
             raise CheckpointError(
@@ -229,69 +242,3 @@ class VLJEPAConfig:
             CheckpointError: a key that no field has, or a value that does not fit.
         """
         return build(cls, values, "config")
-
-
-def _check_heads(part: str, heads: int, kv_heads: int) -> None:
-    """Several query heads share one of keys and values, each of these as many."""
-    if kv_heads < 1 or heads % kv_heads:
-        raise CheckpointError(f"{part}.heads is {heads}, which kv_heads {kv_heads} do not divide")
-
-
-def _check_width(part: str, width: int, heads: int) -> None:
-    """Rotary positions turn pairs of numbers."""
-    if heads < 1 or width % (2 * heads):
-        raise CheckpointError(
-            f"{part}.width is {width}, which does not divide into {heads} heads of even width"
-        )
-
-
-def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Fill a dataclass strictly, so that a misspelt key never turns into a default.
-
-    Args:
-        kind: the dataclass.
-        values: by field; where a field is a dataclass itself, a mapping again.
-        where: name of the whole in errors.
-
-    Raises:
-        CheckpointError: a key that no field has, or a value that does not fit.
-    """
-    if not isinstance(values, Mapping):
-        raise CheckpointError(f"{where} must be a mapping, not {type(values).__name__}")
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - known):
-        raise CheckpointError(f"{where} has unknown keys {unknown}; known are {sorted(known)}")
-    hints = get_type_hints(kind)
-    built: dict[str, Any] = {}
-    for key, value in values.items():
-        expected = hints[key]
-        if isinstance(expected, UnionType) and NoneType in get_args(expected):
-            expected = get_args(expected)[0]
-        if isinstance(expected, UnionType):
-            expected = _chosen(expected, value, f"{where}.{key}")
-        if is_dataclass(expected):
-            built[key] = build(expected, value, f"{where}.{key}")  # type: ignore[arg-type]
-        elif expected is float and isinstance(value, int) and not isinstance(value, bool):
-            built[key] = float(value)
-        elif type(value) is expected:
-            built[key] = value
-        elif get_origin(expected) is tuple and _all_are(get_args(expected)[0], value):
-            built[key] = tuple(value)
-        else:
-            raise CheckpointError(
-                f"{where}.{key} must be {expected.__name__}, not {type(value).__name__}"
-            )
-    return kind(**built)
-
-
-def _all_are(kind: type, values: Any) -> bool:
-    return isinstance(values, list | tuple) and all(type(value) is kind for value in values)
-
-
-def _chosen(kinds: UnionType, values: Any, where: str) -> type:
-    """The class that `values["kind"]` names; the first one where there is no such key."""
-    named = {kind().kind: kind for kind in get_args(kinds)}
-    wanted = values.get("kind", next(iter(named))) if isinstance(values, Mapping) else None
-    if wanted not in named:
-        raise CheckpointError(f"{where}.kind must be one of {sorted(named)}, not {wanted!r}")
-    return named[wanted]

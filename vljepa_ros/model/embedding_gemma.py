@@ -33,7 +33,7 @@ class EmbeddingGemma(YEncoder):
             num_key_value_heads=config.kv_heads,
             head_dim=config.head_dim,
             query_pre_attn_scalar=config.head_dim,
-            sliding_window=config.max_tokens,
+            sliding_window=config.sliding_window,
             use_bidirectional_attention=True,
             attn_implementation="sdpa",
         )

@@ -75,7 +75,7 @@ def import_open_vljepa(file: Path, folder: Path, config: VLJEPAConfig = OPEN_VLJ
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
         theirs: dict[str, Tensor] = content["model_state_dict"]
-    except (OSError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"{file} is no checkpoint of open-vljepa ({error})") from error
     with torch.device("meta"):
         model = VLJEPA(config)

@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vljepa_ros.errors import CheckpointError, EngineError
+from vljepa_ros.errors import CheckpointError, EngineError, VljepaError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
 from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder, is_exportable
 from vljepa_ros.runtime.parity import drift, make_reference, read_reference, too_far
@@ -124,7 +124,9 @@ def prepare(checkpoint: Path, precision: str) -> Path:
             if not (folder / EXPORT_FILE).is_file():
                 _log.warning("exporting %s once, into %s", checkpoint.name, folder)
                 export(checkpoint, folder, precision)
-    except (ImportError, OSError, RuntimeError) as error:  # torch's exporter has the last
+    except VljepaError:
+        raise
+    except Exception as error:  # torch's exporter, onnx and protobuf have many kinds
         raise EngineError(
             f"{checkpoint.name} cannot be exported into {folder} ({error}); install torch and "
             "onnx, and set XDG_CACHE_HOME to a folder that can be written"

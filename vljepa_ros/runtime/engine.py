@@ -20,6 +20,7 @@ WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
 UNSURE = "I don't know"
 _TEXT_CACHE = 4096  # embeddings
+_TEXT_BATCH = 64  # texts embedded together
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,10 @@ class Engine:
         with self._text_lock:
             known = {text: self._texts[text] for text in cleaned if text in self._texts}
         # Not under the lock: the many candidates of a question would hold up a frame's labels.
-        if new := list(dict.fromkeys(text for text in cleaned if text not in known)):
-            known.update(zip(new, self._backend.encode_text(new), strict=True))
+        new = sorted({text for text in cleaned if text not in known}, key=lambda t: (len(t), t))
+        for start in range(0, len(new), _TEXT_BATCH):  # those of like length: padding costs too
+            part = new[start : start + _TEXT_BATCH]
+            known.update(zip(part, self._backend.encode_text(part), strict=True))
         with self._text_lock:
             for text, row in known.items():
                 self._texts[text] = row

@@ -29,7 +29,7 @@ def clip_frames(times: list[float], size: int) -> NDArray[np.uint8]:
     """Frames of the demo's clip, which no training has seen.
 
     Args:
-        times: s, from its beginning.
+        times: s, from its beginning; after its end it begins again.
         size: S, of the result, in pixels.
 
     Returns:
@@ -38,9 +38,9 @@ def clip_frames(times: list[float], size: int) -> NDArray[np.uint8]:
     frames = []
     with as_file(files("vljepa_ros") / "demo" / "tabletop.mp4") as path:
         video = cv2.VideoCapture(str(path))
-        rate = video.get(cv2.CAP_PROP_FPS)
+        rate, count = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         for time in times:
-            video.set(cv2.CAP_PROP_POS_FRAMES, round(time * rate))
+            video.set(cv2.CAP_PROP_POS_FRAMES, round(time * rate) % max(1, count))
             read, bgr = video.read()
             if not read:
                 raise EngineError(f"{path} cannot be read at {time} s; install the package again")

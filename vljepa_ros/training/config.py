@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import yaml
 
 from vljepa_ros.errors import CheckpointError
-from vljepa_ros.model.config import VLJEPAConfig, build
+from vljepa_ros.model.config import VLJEPAConfig
+from vljepa_ros.model.strict import at_least, build
 from vljepa_ros.training.objective import check_objective
 
 
@@ -26,13 +28,20 @@ class StageConfig:
     decay: bool = True  # of the learning rate, as a cosine to zero; if not, it is constant
     weight_decay: float = 0.05
 
+    def __post_init__(self) -> None:
+        at_least("a stage", 1, steps=self.steps, accumulate=self.accumulate)
+        at_least("a stage", 0, warmup_steps=self.warmup_steps, weight_decay=self.weight_decay)
+        if not 0 < self.learning_rate < math.inf:
+            raise CheckpointError(f"learning_rate is {self.learning_rate}; give one above 0")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """A model and how to train it.
 
     Raises:
-        CheckpointError: a precision or an objective that there is not, or no Y-Decoder.
+        CheckpointError: a precision or an objective that there is not, no Y-Decoder, or a number
+            that nothing can be trained with.
     """
 
     model: VLJEPAConfig
@@ -54,6 +63,11 @@ class TrainConfig:
         if self.precision not in ("fp32", "bf16"):
             raise CheckpointError(f"precision is fp32 or bf16, not {self.precision!r}")
         check_objective(self.objective)
+        at_least("training", 1, save_every=self.save_every)
+        at_least("training", 0, workers=self.workers, decoder_noise=self.decoder_noise)
+        at_least("training", 0, y_encoder_lr_multiplier=self.y_encoder_lr_multiplier)
+        if not 0 < self.temperature < math.inf:
+            raise CheckpointError(f"temperature is {self.temperature}; give one above 0")
         if not self.model.y_decoder.decodes:
             raise CheckpointError(
                 "y_decoder.kind is none, which cannot be trained; choose another"

@@ -66,6 +66,10 @@ class Evaluation:
         blind: ask about the frames of another episode. What a metric still reaches comes from
             the words and frequencies of the questions, and is the floor to compare with.
         pictures: let the engine encode the frames, instead of reading their stored tokens.
+        fingerprint: of the X-Encoder whose stored tokens are wanted; None for any of their shape.
+
+    Raises:
+        InputError: a shard has no tokens, or those of another X-Encoder.
     """
 
     def __init__(
@@ -77,12 +81,13 @@ class Evaluation:
         trials: int = 400,
         blind: bool = False,
         pictures: bool = False,
+        fingerprint: str | None = None,
     ) -> None:
         self.engine = engine
         self.count = trials
         self.other = Random(seed) if blind else None
         self.seed = seed
-        self.split, self.pictures = split, pictures
+        self.split, self.pictures, self.fingerprint = split, pictures, fingerprint
         self.cache = data / "sources"
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
         loaded = {s: self._load(data, s, split) for s in ("tabletop", "composites")}
@@ -92,7 +97,7 @@ class Evaluation:
         shape = self.engine.info.frame_tokens
         if shape is None or self.pictures:
             return load_pictures(data, (source,), split, self.engine.info.input_width)
-        return load_episodes(data, (source,), split, shape)
+        return load_episodes(data, (source,), split, shape, self.fingerprint)
 
     def run(self) -> list[Metric]:
         """All metrics of the sources that have episodes; photographs on the test split only.

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
+from safetensors.torch import load_file
 from torch import nn
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model import VLJEPA, save_checkpoint
-from vljepa_ros.model.checkpoint import load_checkpoint
+from vljepa_ros.model.checkpoint import load_checkpoint, write_checkpoint
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.objective import build_objective
-from vljepa_ros.training.optimise import check_sharing, run_stage
+from vljepa_ros.training.optimise import TRAINED_FILE, check_sharing, run_stage
 from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
@@ -55,17 +57,23 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
         return Sampler(episodes, model.window, weights, seed, conditioned, shown)
 
     model.learn_words(training_words(sampler("words", KIND_WEIGHTS)))
+    temperature = config.temperature
     if config.pretraining is not None:
         captions = sampler("pretraining", {"caption": 1.0}, False)
-        model = _align(model, "pretraining", config.pretraining, captions, config, run)
+        model = _align(
+            model, "pretraining", config.pretraining, captions, temperature, config, run
+        )
+        temperature = _learned_temperature(run / "pretraining", temperature)
     asked = sampler("finetuning", KIND_WEIGHTS)
-    model = _align(model, "finetuning", config.finetuning, asked, config, run)
+    model = _align(model, "finetuning", config.finetuning, asked, temperature, config, run)
     step = DecodingStep(model, config.decoder_noise)
     groups = [{"params": _trained(model.y_decoder), "lr": config.decoder.learning_rate}]
     told = sampler("decoder", KIND_WEIGHTS)
     model = _run("decoder", step, groups, told, config.decoder, config, run)
     if PartialState().is_main_process:
-        save_checkpoint(model, run / "model")
+        # Not from the stages' folders, which may be older.
+        told = replace(model.config, temperature=config.model.temperature)
+        write_checkpoint(told, model.trained_state(), run / "model", model.y_encoder.stored_as)
     PartialState().destroy_process_group()
     return model.eval()
 
@@ -114,10 +122,11 @@ def _align(
     name: str,
     stage: StageConfig,
     sampler: Sampler,
+    temperature: float,
     config: TrainConfig,
     run: Path,
 ) -> VLJEPA:
-    objective = build_objective(config.objective, config.temperature, config.learn_temperature)
+    objective = build_objective(config.objective, temperature, config.learn_temperature)
     rate, slow = stage.learning_rate, config.y_encoder_lr_multiplier
     groups = [
         {"params": [*model.predictor.parameters(), *objective.parameters()], "lr": rate},
@@ -147,6 +156,13 @@ def _run(
             part.rename(folder)
         PartialState().wait_for_everyone()
     return load_checkpoint(folder)
+
+
+def _learned_temperature(folder: Path, otherwise: float) -> float:
+    """Where a stage has brought the temperature to; at small rates the way is thousands of steps."""
+    (step,) = folder.glob("step-*")
+    scale = load_file(step / TRAINED_FILE).get("objective.log_scale")
+    return otherwise if scale is None else math.exp(-scale.item())
 
 
 def _trained(part: nn.Module) -> list[nn.Parameter]:

@@ -31,7 +31,7 @@ from vljepa_ros.training.dataset import Batch, Sampler
 
 _LOG_EVERY = 20  # steps
 _SHARING = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-_TRAINED_FILE = "trained.safetensors"
+TRAINED_FILE = "trained.safetensors"
 
 
 def check_sharing(size: int, parts: int) -> None:
@@ -84,7 +84,7 @@ def run_stage(
 
     Raises:
         InputError: the processes cannot share a batch evenly, or do not work together as
-            DistributedDataParallel does it.
+            DistributedDataParallel does it; or a gradient is not finite.
         CheckpointError: a checkpoint does not fit.
     """
     accelerator = Accelerator(
@@ -128,7 +128,13 @@ def run_stage(
             loss = shared(batch)
             accelerator.backward(loss)
             if accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(shared.parameters(), 1.0)
+                norm = accelerator.clip_grad_norm_(shared.parameters(), 1.0)
+                if not torch.isfinite(norm):  # the same in all processes
+                    raise InputError(
+                        f"{name}: the gradient of step {number // stage.accumulate + 1} is not "
+                        f"finite; lower the learning rate or take fp32, and go on from the last "
+                        f"checkpoint in {run / name}"
+                    )
             optimizer.step()
             optimizer.zero_grad()
         if not accelerator.sync_gradients:
@@ -174,12 +180,12 @@ def _write_trained(
 ) -> None:
     """Save what is trained, whatever it is wrapped in; a frozen X-Encoder is most of a model."""
     if PartialState().is_main_process:
-        save_file(_trained(step), Path(folder) / _TRAINED_FILE)
+        save_file(_trained(step), Path(folder) / TRAINED_FILE)
     states.clear()
 
 
 def _read_trained(step: nn.Module, models: list[nn.Module], folder: str) -> None:
-    state = load_file(Path(folder) / _TRAINED_FILE)
+    state = load_file(Path(folder) / TRAINED_FILE)
     if state.keys() != _trained(step).keys():
         raise CheckpointError(
             f"{folder} is of another model; give another folder for this run, or delete that one"
