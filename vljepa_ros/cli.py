@@ -182,7 +182,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         encoder.load_pretrained()
         fingerprint = encoder.fingerprint()
     make = partial(
-        *(Evaluation, engine, options.data, options.split),
+        Evaluation,
+        engine,
+        options.data,
+        options.split,
         pictures=pictures,
         fingerprint=fingerprint,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -23,7 +24,7 @@ from vljepa_ros.model.config import (
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming import GateConfig
-from vljepa_ros.training import evaluate
+from vljepa_ros.training import evaluate, loop
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Batch, Sampler, window_frames
@@ -33,6 +34,7 @@ from vljepa_ros.training.features import (
     load_episodes,
 )
 from vljepa_ros.training.loop import train
+from vljepa_ros.training.objective import Objective
 from vljepa_ros.training.photographs import Photograph
 
 _SOURCES = ("composites",)
@@ -201,9 +203,20 @@ def test_a_source_without_episodes_is_named(data: Path, tmp_path: Path) -> None:
         train(misspelt, data, tmp_path)
 
 
-def test_captions_without_a_query_come_first(data: Path, tmp_path: Path) -> None:
-    stage = replace(CONFIG.finetuning, steps=2, accumulate=2, decay=False)
+def test_captions_without_a_query_come_first(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, build = [], loop.build_objective
+
+    def noted(kind: str, temperature: float, learned: bool) -> Objective:
+        begun.append(temperature)
+        return build(kind, temperature, learned)
+
+    monkeypatch.setattr(loop, "build_objective", noted)
+    stage = replace(CONFIG.finetuning, steps=2, accumulate=2, decay=False, learning_rate=0.1)
     train(replace(CONFIG, pretraining=stage), data, tmp_path)
+    # The second stage goes on with what the first has made of it, 10% a step at most.
+    assert begun[0] == CONFIG.temperature and 0.01 < abs(math.log(begun[1] / begun[0])) < 0.25
     steps = {p.parent.name: p.name for p in tmp_path.glob("*/step-*")}
     assert steps == {
         "pretraining": "step-0000002",

@@ -17,7 +17,7 @@ from torch import nn
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model import VLJEPA, save_checkpoint
-from vljepa_ros.model.checkpoint import load_checkpoint, write_checkpoint
+from vljepa_ros.model.checkpoint import load_checkpoint
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
@@ -60,9 +60,8 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     temperature = config.temperature
     if config.pretraining is not None:
         captions = sampler("pretraining", {"caption": 1.0}, False)
-        model = _align(
-            model, "pretraining", config.pretraining, captions, temperature, config, run
-        )
+        stage = config.pretraining
+        model = _align(model, "pretraining", stage, captions, temperature, config, run)
         temperature = _learned_temperature(run / "pretraining", temperature)
     asked = sampler("finetuning", KIND_WEIGHTS)
     model = _align(model, "finetuning", config.finetuning, asked, temperature, config, run)
@@ -70,10 +69,10 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     groups = [{"params": _trained(model.y_decoder), "lr": config.decoder.learning_rate}]
     told = sampler("decoder", KIND_WEIGHTS)
     model = _run("decoder", step, groups, told, config.decoder, config, run)
+    # That in the stages' folders may be older.
+    model.config = replace(model.config, temperature=config.model.temperature)
     if PartialState().is_main_process:
-        # Not from the stages' folders, which may be older.
-        told = replace(model.config, temperature=config.model.temperature)
-        write_checkpoint(told, model.trained_state(), run / "model", model.y_encoder.stored_as)
+        save_checkpoint(model, run / "model")
     PartialState().destroy_process_group()
     return model.eval()
 
@@ -159,7 +158,7 @@ def _run(
 
 
 def _learned_temperature(folder: Path, otherwise: float) -> float:
-    """Where a stage has brought the temperature to; at small rates the way is thousands of steps."""
+    """Where a stage has brought the temperature to: at small rates the way there is long."""
     (step,) = folder.glob("step-*")
     scale = load_file(step / TRAINED_FILE).get("objective.log_scale")
     return otherwise if scale is None else math.exp(-scale.item())
