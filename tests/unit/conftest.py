@@ -134,7 +134,7 @@ def small_copy(published: dict[str, tuple[Path, Any]]) -> VLJEPAConfig:
     values["predictor"] |= {"width": 32, "heads": 4, "kv_heads": 2, "ffn_width": 64}
     values["y_encoder"] |= {"weights": weights["gemma"], "vocabulary": len(WORDS), "width": 32}
     values["y_encoder"] |= {"layers": 2, "heads": 2, "head_dim": 16, "ffn_width": 48}
-    values["y_encoder"] |= {"max_tokens": 64}
+    values["y_encoder"] |= {"max_tokens": 80, "sliding_window": 64}
     values["y_decoder"] |= {"weights": weights["llama"], "vocabulary": len(WORDS), "width": 32}
     values["y_decoder"] |= {"layers": 4, "heads": 4, "kv_heads": 2, "ffn_width": 64}
     values["y_decoder"] |= {"max_tokens": 5}
