@@ -111,3 +111,31 @@ def test_the_thing_of_an_event_exchanges_an_attribute_with_another() -> None:
         wrong |= set(hard_negatives(FACTS, (8, 14), sample, seed, things, 4))
     assert any("orange can" in text for text in wrong)
     assert any("purple ball" in text for text in wrong)
+
+
+def _happening(**event: Any) -> dict[str, Any]:
+    return {**FACTS, "events": [{**FACTS["events"][0], **event}]}
+
+
+def _share(facts: dict[str, Any], here: str, not_here: str) -> float:
+    """Of 200 questions about the event, those with a negative that has `here` alone."""
+    count = 0
+    for seed in range(200):
+        sample = make_sample(facts, 8, 14, "event", Random(seed))
+        assert sample is not None
+        wrong = hard_negatives(facts, (8, 14), sample, seed, THINGS, 4)
+        count += any(here in text and not_here not in text for text in wrong)
+    return count / 200
+
+
+@pytest.mark.parametrize("kind", ["push", "move"])
+def test_most_often_an_event_goes_to_the_other_side(kind: str) -> None:
+    assert _share(_happening(type=kind, direction="left"), "right", "left") > 0.5
+
+
+def test_most_often_an_event_happens_to_another_thing_in_view() -> None:
+    assert _share(_happening(type="approach"), "orange ball", "purple") > 0.5
+
+
+def test_often_the_thing_is_put_on_top_of_another() -> None:
+    assert _share(_happening(type="stack", onto=1), "purple can", "orange ball") > 0.3

@@ -74,6 +74,7 @@ def _alter(
         if event["object"] is not None:
             ways += 2 * [partial(rename, event["object"])]
             ways.append(partial(_swap, facts, event["object"], rng))
+            ways += _other_roles(facts, event, shown, rename, rng)
     else:
         if kind in ("caption", "event"):
             ways.append(partial(_happen, facts, window, rng))
@@ -86,6 +87,33 @@ def _alter(
         if kind != "event" and len(shown) > 1:
             ways += 2 * [lambda: _swap(facts, rng.choice(shown), rng)]
     return rng.choice(ways)() if ways else facts
+
+
+def _other_roles(
+    facts: Facts,
+    event: Facts,
+    shown: Sequence[int],
+    rename: Callable[[int], Facts],
+    rng: Random,
+) -> list[Callable[[], Facts]]:
+    """The same event to the other side, of another thing in view, or on top of another."""
+    onto, ways = event.get("onto"), []
+    others = [number for number in shown if number not in (event["object"], onto)]
+    if others:
+        ways += 2 * [lambda: _with(facts, event, object=rng.choice(others))]
+    if event.get("direction") is not None:
+        side = "left" if event["direction"] == "right" else "right"
+        ways += 2 * [lambda: _with(facts, event, direction=side)]
+    if onto is not None:
+        ways += 2 * [lambda: rename(onto)]
+        if others:
+            ways.append(lambda: _with(facts, event, onto=rng.choice(others)))
+    return ways
+
+
+def _with(facts: Facts, event: Facts, **changes: Any) -> Facts:
+    """The same facts with an event that differs."""
+    return {**facts, "events": [{**event, **changes}]}
 
 
 def _rename(facts: Facts, number: int, *, rng: Random, things: Sequence[Facts]) -> Facts:
@@ -115,13 +143,13 @@ def _swap(facts: Facts, number: int, rng: Random) -> Facts:
 
 
 def _retell(facts: Facts, event: Facts, rng: Random) -> Facts:
-    """Let another event happen to the same object or part, or the same to the other side."""
+    """Let another event happen to the same object or part."""
     if event["object"] is None:
         kind = rng.choice(_PART_EVENTS)
     else:
         kind = rng.choice(_OBJECT_EVENTS if facts["source"] == "tabletop" else _CLIP_EVENTS)
     side = rng.choice(("left", "right")) if kind in ("move", "push") else None
-    return {**facts, "events": [{**event, "type": kind, "direction": side, "onto": None}]}
+    return _with(facts, event, type=kind, direction=side, onto=None)
 
 
 def _happen(facts: Facts, window: tuple[int, int], rng: Random) -> Facts:

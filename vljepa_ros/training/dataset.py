@@ -39,7 +39,7 @@ KIND_WEIGHTS: Mapping[str, float] = {
 HARD_NEGATIVES = 4  # for each sample
 # Events that leave all things where they are, as they are.
 _HARMLESS = ("approach", "grasp", "lift")
-_CLASS_SHARE = 0.35  # of the composites' windows; see class_windows.py
+_CLASS_SHARE = 0.45  # of the composites' windows; see class_windows.py
 
 
 @dataclass(frozen=True)
