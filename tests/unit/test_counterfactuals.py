@@ -42,7 +42,7 @@ def _negatives(kind: str, window: tuple[int, int], seed: int) -> tuple[Any, list
     return sample, hard_negatives(FACTS, window, sample, seed, THINGS, 4)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"direction"}))
 @pytest.mark.parametrize("window", [(0, 6), (8, 14)])
 def test_no_negative_is_right(kind: str, window: tuple[int, int]) -> None:
     for seed in range(30):

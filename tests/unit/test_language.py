@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vljepa_ros.training.language import KINDS, event_in, make_sample, with_article
+from vljepa_ros.training.language import KINDS, event_in, make_sample, name_of, with_article
 
 FACTS: dict[str, Any] = {
     "source": "tabletop",
@@ -87,6 +87,19 @@ def test_a_state_is_told_when_either_is_asked_for() -> None:
         assert lamp.answers[0] == "the lamp is off"
         assert lamp.choices == ("the lamp is on", "the lamp is off")
         assert drawer.answers[0] == "the drawer is closed"
+
+
+@pytest.mark.parametrize("kind", ["move", "push"])
+def test_the_direction_of_a_motion_is_asked_for_while_it_is_seen(kind: str) -> None:
+    event = {"type": kind, "object": 7, "start": 11, "end": 15, "direction": "left", "onto": None}
+    facts = {**FACTS, "events": [event]}
+    for seed in range(4):
+        sample = make_sample(facts, 8, 14, "direction", Random(seed))
+        assert sample is not None
+        assert name_of(facts, 7) in sample.query
+        assert sample.answers[0] == "to the left"
+        assert sample.choices == ("to the left", "to the right")
+        assert make_sample(facts, 2, 8, "direction", Random(seed)) is None
 
 
 def test_questions_that_make_no_sense_are_not_asked() -> None:

@@ -20,10 +20,12 @@ from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Facts, Sample, make_sample
 
 # How often each kind is asked in training. Captions and events are the most useful; yes-or-no
-# questions tell the least per sample, so they are asked more often than they matter.
+# questions tell the least per sample, so they are asked more often than they matter. In most
+# windows nothing moves to a side, and a direction is not asked.
 KIND_WEIGHTS: Mapping[str, float] = {
     "caption": 4.0,
     "event": 3.0,
+    "direction": 6.0,
     "what": 1.5,
     "color": 1.0,
     "count": 1.0,
@@ -181,6 +183,6 @@ def _borderline(episode: Episode, last: int, kind: str) -> bool:
     long as an event changes it: the facts know the state before and the one after.
     """
     under_way = [e for e in episode.facts["events"] if e["start"] <= last < e["end"]]
-    if kind in ("caption", "event"):
+    if kind in ("caption", "event", "direction"):
         return any(e["start"] == last for e in under_way)
     return any(kind == "holding" or e["type"] not in _HARMLESS for e in under_way)

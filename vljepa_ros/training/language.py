@@ -107,6 +107,18 @@ def _event(facts: Facts, first: int, last: int, rng: Random) -> Sample:
     return Sample("event", query, answers, meaning)
 
 
+def _direction(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
+    event = event_in(facts, first, last)
+    if event is None or (side := event.get("direction")) is None:
+        return None
+    name = name_of(facts, event["object"])
+    ways = rng.choice((("left", "right"), ("right", "left")))
+    either = f"Does the {name} move to the {ways[0]} or to the {ways[1]}?"
+    query = rng.choice((f"Which way does the {name} move?", either))
+    answers = (f"to the {side}", f"it moves to the {side}", f"it goes {side}")
+    return Sample("direction", query, answers, f"to the {side}", ("to the left", "to the right"))
+
+
 def _what(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
     visible = state_at(facts, last)["visible"]
     if len(visible) != 1:
@@ -265,6 +277,7 @@ def _list(names: list[str]) -> str:
 KINDS: dict[str, Callable[[Facts, int, int, Random], Sample | None]] = {
     "caption": _caption,
     "event": _event,
+    "direction": _direction,
     "what": _what,
     "color": _color,
     "count": _count,

@@ -13,7 +13,7 @@ from vljepa_ros.training.language import Sample, make_sample, name_of, with_arti
 Draw = tuple[Sample, Episode, list[int]]  # as `Sampler.draw` returns it
 
 CHOICE_KINDS = (
-    *("color", "count", "where", "exists"),
+    *("color", "count", "where", "exists", "direction"),
     *("lamp", "furniture", "lamp_state", "furniture_state"),
 )
 
@@ -59,7 +59,7 @@ def is_asked(episodes: Sequence[Episode], kind: str) -> bool:
     """False for kinds that these episodes never give rise to, for example lamps."""
     random = Random(0)
     return any(
-        make_sample(e.facts, frame, frame, kind, random) is not None
+        make_sample(e.facts, max(0, last - 1), last, kind, random) is not None
         for e in episodes
-        for frame in (0, len(e.frames) - 1)
+        for last in range(len(e.frames))
     )
