@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vljepa_ros.training import phrases
 from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.paraphrases import triplet_metric, written_triplets
 
@@ -20,6 +21,14 @@ from vljepa_ros.training.paraphrases import triplet_metric, written_triplets
 def test_intervals_are_those_of_wilson(share: float, trials: int, low: float, high: float) -> None:
     interval = Metric("", share, 0.0, trials).interval
     assert interval == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_wordings_of_a_triplet_by_hand_are_not_both_of_training() -> None:
+    states = [phrases.LAMP_STATES, *phrases.FURNITURE_STATES.values(), phrases.EVENTS]
+    known = [set(wordings) for kinds in states for wordings in kinds.values()]
+    known += [set(phrases.NO_EVENT), *map(set, phrases.EMPTY.values())]
+    for one, other, _ in written_triplets():
+        assert not any({one, other} <= wordings for wordings in known)
 
 
 def test_a_triplet_counts_only_if_the_paraphrases_are_nearest_to_each_other() -> None:

@@ -112,9 +112,8 @@ def _direction(facts: Facts, first: int, last: int, rng: Random) -> Sample | Non
     if event is None or (side := event.get("direction")) is None:
         return None
     name = name_of(facts, event["object"])
-    ways = rng.choice((("left", "right"), ("right", "left")))
-    either = f"Does the {name} move to the {ways[0]} or to the {ways[1]}?"
-    query = rng.choice((f"Which way does the {name} move?", either))
+    either = rng.choice(("to the left or to the right", "to the right or to the left"))
+    query = rng.choice((f"Which way does the {name} move?", f"Does the {name} move {either}?"))
     answers = (f"to the {side}", f"it moves to the {side}", f"it goes {side}")
     return Sample("direction", query, answers, f"to the {side}", ("to the left", "to the right"))
 
@@ -216,7 +215,7 @@ def _lamp_state(facts: Facts, first: int, last: int, rng: Random) -> Sample | No
     if lamp is None:
         return None
     query = rng.choice(("Is the lamp on or off?", "Is the lamp off or on?"))
-    return _either("lamp_state", query, "the lamp", lamp, ("on", "off"))
+    return _either("lamp_state", query, lamp, phrases.LAMP_STATES)
 
 
 def _furniture(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
@@ -234,7 +233,7 @@ def _furniture_state(facts: Facts, first: int, last: int, rng: Random) -> Sample
         return None
     thing, state = part
     query = rng.choice((f"Is the {thing} open or closed?", f"Is the {thing} closed or open?"))
-    return _either("furniture_state", query, f"the {thing}", state, ("open", "closed"))
+    return _either("furniture_state", query, state, phrases.FURNITURE_STATES[thing])
 
 
 def _known_part(facts: Facts, last: int, rng: Random) -> tuple[str, str] | None:
@@ -250,12 +249,13 @@ def _holding(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
         return None
     query = rng.choice(("What is the robot holding?", "What does the gripper hold?"))
     if state["arm"] != "holding":
-        return Sample("holding", query, ("nothing", "it holds nothing"), "holding nothing")
+        return Sample("holding", query, phrases.NOTHING_HELD, "holding nothing")
     done = [e for e in facts["events"] if e["object"] == state["target"] and e["end"] <= last]
     if done and done[-1]["type"] in ("place", "stack"):
         return None  # the fingers open at some time after, which the facts do not tell
     name = name_of(facts, state["target"])
-    return Sample("holding", query, (f"the {name}", f"it holds the {name}"), f"thing {name}")
+    held = tuple(text.format(name=name) for text in phrases.HELD)
+    return Sample("holding", query, held, f"thing {name}")
 
 
 def _yes_no(kind: str, query: str, truth: bool) -> Sample:
@@ -263,10 +263,10 @@ def _yes_no(kind: str, query: str, truth: bool) -> Sample:
     return Sample(kind, query, answers, answers[0], ("yes", "no"))
 
 
-def _either(kind: str, query: str, the: str, state: str, states: tuple[str, str]) -> Sample:
-    answers = (f"{the} is {state}", f"it is {state}", state)
-    choices = tuple(f"{the} is {one}" for one in states)
-    return Sample(kind, query, answers, f"{the} {state}", choices)
+def _either(kind: str, query: str, state: str, states: Mapping[str, tuple[str, ...]]) -> Sample:
+    answers = (*states[state], f"it is {state}", state)
+    choices = tuple(wordings[0] for wordings in states.values())
+    return Sample(kind, query, answers, states[state][0], choices)
 
 
 def _list(names: list[str]) -> str:
