@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.config import VLJEPAConfig
@@ -93,7 +94,8 @@ def load_checkpoint(folder: Path) -> VLJEPA:
     Raises:
         CheckpointError: a file or a pretrained encoder is missing, damaged, or does not fit.
     """
-    model = VLJEPA(read_config(folder))
+    with _Unfilled():
+        model = VLJEPA(read_config(folder))
     path = folder / WEIGHTS_FILE
     try:
         state = load_file(path)
@@ -105,6 +107,22 @@ def load_checkpoint(folder: Path) -> VLJEPA:
     model.load_frozen()
     model.load_state_dict(state, strict=False)  # without what is frozen
     return model.eval()
+
+
+class _Unfilled(TorchFunctionMode):
+    """Parameters are not drawn: at full size that takes longer than to read them."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def read_config(folder: Path) -> VLJEPAConfig:

@@ -155,6 +155,7 @@ def _load_torch(
         raise EngineError(f"torch cannot be imported ({error}); install it") from error
 
     backend = TorchBackend(checkpoint, config)
-    if config.precision == "fp32" and backend.info.device == "cpu":
+    if config.precision == "fp32":
         return backend, None
-    return backend, make_reference(TorchBackend(checkpoint, EngineConfig()))
+    # On its own device: a CPU would take minutes for the full-size model.
+    return backend, make_reference(backend.in_fp32())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,13 @@ class TorchBackend:
                 for module in _MODULES[part]:
                     delattr(self.model, module)
             torch.cuda.empty_cache()
+
+    def in_fp32(self) -> TorchBackend:
+        """The same weights on the same device, computing in fp32."""
+        exact = copy.copy(self)
+        exact._type = torch.float32
+        exact.info = replace(self.info, precision="fp32")
+        return exact
 
     @contextmanager
     def _running(self) -> Iterator[None]:
