@@ -65,12 +65,12 @@ def test_an_unsure_sentence_is_not_said(decoder: Any, engine: Engine) -> None:
 
 
 def test_what_means_the_same_is_not_decoded_again(decoder: Any, engine: Engine) -> None:
-    red, orange = engine.encode_text(["a red ball appears", "an orange ball appears"])
-    near = red + 0.7 * orange  # at a distance of 0.075
-    expected, other = engine.decode(np.stack([red, near]))
+    ball, cube = engine.encode_text(["a red ball appears", "a red cube appears"])
+    near = ball + 0.7 * cube  # at a distance of 0.063
+    expected, other = engine.decode(np.stack([ball, near]))
     assert other.confidence < expected.confidence - 0.1
     decoder.descriptions.clear()
-    for number, data in enumerate([red, near]):
+    for number, data in enumerate([ball, near]):
         decoder.publish("shift", shift_of(engine, data))
         decoder.until(lambda n=number: len(decoder.descriptions) > n, "its description")
     first, second = decoder.descriptions
