@@ -16,19 +16,15 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import published
 import torch
 import yaml
 from engine import QUERY, compared, medians
 from results import report, row
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
 
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
 from vljepa_ros.runtime import Engine, EngineConfig
@@ -45,87 +41,6 @@ STEPS = 5  # timed, of each batch
 SENTENCE = "the robot arm lifts the red cube"
 
 
-def write_llama(folder: Path, config: VLJEPAConfig) -> None:
-    """Llama-3.2-1B with random numbers."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    size, rope = config.y_decoder, config.predictor
-    LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=size.vocabulary,
-            hidden_size=size.width,
-            intermediate_size=size.ffn_width,
-            num_hidden_layers=size.layers,
-            num_attention_heads=size.heads,
-            num_key_value_heads=size.kv_heads,
-            max_position_embeddings=131_072,
-            tie_word_embeddings=True,
-            rope_parameters={
-                "rope_type": "llama3",
-                "rope_theta": rope.rope_theta,
-                "factor": rope.rope_factor,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 8192,
-            },
-        )
-    ).bfloat16().save_pretrained(folder)
-    write_tokenizer(folder)
-
-
-def write_gemma(folder: Path, config: VLJEPAConfig) -> None:
-    """EmbeddingGemma-300M with random numbers."""
-    from transformers import Gemma3TextConfig, Gemma3TextModel
-
-    size = config.y_encoder
-    Gemma3TextModel(
-        Gemma3TextConfig(
-            vocab_size=size.vocabulary,
-            hidden_size=size.width,
-            intermediate_size=size.ffn_width,
-            num_hidden_layers=size.layers,
-            num_attention_heads=size.heads,
-            num_key_value_heads=size.kv_heads,
-            head_dim=size.head_dim,
-            sliding_window=size.sliding_window,
-            use_bidirectional_attention=True,
-        )
-    ).bfloat16().save_pretrained(folder)
-    write_tokenizer(folder)
-
-
-def write_vjepa2(folder: Path, config: VLJEPAConfig) -> None:
-    """V-JEPA 2 with random numbers."""
-    from transformers import VJEPA2Config, VJEPA2Model
-
-    size = config.x_encoder
-    VJEPA2Model(
-        VJEPA2Config(
-            crop_size=size.image_size,
-            hidden_size=size.width,
-            num_hidden_layers=size.layers,
-            num_attention_heads=size.heads,
-        )
-    ).bfloat16().save_pretrained(folder)
-
-
-def write_tokenizer(folder: Path) -> None:
-    """A token a word, and one before each text, as Llama's tokenizer does it."""
-    words = ["<s>", "<|end_of_text|>", "word"]
-    made = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token="word"))
-    made.add_special_tokens(words[:2])
-    made.pre_tokenizer = Whitespace()
-    made.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    made.save(str(folder / "tokenizer.json"))
-
-
-PARTS: dict[str, tuple[Callable[[Path, VLJEPAConfig], None], tuple[str, ...]]] = {
-    "llama": (write_llama, ("query", "predictor", "y_decoder")),
-    "gemma": (write_gemma, ("y_encoder",)),
-    "vjepa2": (write_vjepa2, ("x_encoder",)),
-}
-
-
 def random_weights(folder: Path, source: Path = CONFIG) -> Path:
     """Write the published parts and a configuration with them; the configuration's file."""
     path = folder / source.name
@@ -134,9 +49,8 @@ def random_weights(folder: Path, source: Path = CONFIG) -> Path:
     values = yaml.safe_load(source.read_text("utf-8"))
     config = VLJEPAConfig.from_dict(values["model"])
     torch.manual_seed(0)
-    for name, (write, users) in PARTS.items():
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        write(folder / name, config)
+    for name, users in published.USERS.items():
+        published.write(name, published.make(name, config).bfloat16(), folder / name)
         for user in users:
             values["model"][user]["weights"] = str((folder / name).resolve())
     path.write_text(yaml.safe_dump(values), "utf-8")
@@ -149,7 +63,7 @@ def watching(model: Path, device: str) -> list[dict[str, Any]]:
         f"torch {precision}": Engine.load(
             str(model), EngineConfig(device=device, precision=precision)
         )
-        for precision in ("fp32", "bf16", "fp16")
+        for precision in ("fp32", "bf16")
     }
     info = engines["torch fp32"].info
     seconds = [10.0 + info.window_period * number for number in range(info.window_frames)]
@@ -163,9 +77,8 @@ def watching(model: Path, device: str) -> list[dict[str, Any]]:
     embedding = engines["torch fp32"].encode_text([SENTENCE])
     told = medians({n: lambda e=e: e.decode(embedding) for n, e in engines.items()}, rounds=10)
     rows = [
-        compared(what, name, "torch fp32", "-", times)
+        compared(what, "torch bf16", "torch fp32", "-", times)
         for what, times in (("a window and a query", seen), ("a longest sentence", told))
-        for name in ("torch bf16", "torch fp16")
     ]
     times = {"looking": seen["torch bf16"], "telling": told["torch bf16"]}
     return [*rows, compared("torch bf16", "looking", "telling", "-", times)]

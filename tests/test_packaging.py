@@ -142,6 +142,7 @@ def test_pip_imports_are_declared_in_setup_py() -> None:
         "evidence",
         "lifecycle-msgs",
         "power",
+        "published",
         "setuptools",
     } | local_test_modules()
     assert wanted - own <= declared

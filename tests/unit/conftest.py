@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
+from published import USERS, WORDS, make, write
 
 from vljepa_ros.model import VLJEPAConfig
 from vljepa_ros.model.config import EfficientNetConfig
@@ -29,116 +26,45 @@ from vljepa_ros.training.features import encode_missing
 from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
 
 CONFIG = Path(__file__).parents[2] / "config" / "models" / "vljepa-1.6b.yaml"
-WORDS = ("<s>", "<|end_of_text|>", "a", "red", "ball", "what", "is", "this")
-
-
-def tokenizer(folder: Path) -> None:
-    """Write a tokenizer that begins each text with a token of its own, as Llama's does."""
-    made = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="a"))
-    made.add_special_tokens(list(WORDS[:2]))
-    made.pre_tokenizer = Whitespace()
-    made.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
-    made.save(str(folder / "tokenizer.json"))
-
-
-def llama(folder: Path) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    rope = yaml.safe_load(CONFIG.read_text())["model"]["predictor"]
-    made = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(WORDS),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            rms_norm_eps=1e-5,
-            max_position_embeddings=131_072,
-            tie_word_embeddings=True,
-            rope_parameters={
-                "rope_type": "llama3",
-                "rope_theta": rope["rope_theta"],
-                "factor": rope["rope_factor"],
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 8192,
-            },
-        )
-    ).eval()
-    made.save_pretrained(folder)
-    tokenizer(folder)
-    return made
-
-
-def gemma(folder: Path) -> Any:
-    from transformers import Gemma3TextConfig, Gemma3TextModel
-
-    made = Gemma3TextModel(
-        Gemma3TextConfig(
-            vocab_size=len(WORDS),
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            head_dim=16,
-            query_pre_attn_scalar=16,
-            sliding_window=64,
-            use_bidirectional_attention=True,
-        )
-    ).eval()
-    made.save_pretrained(folder)
-    tokenizer(folder)
-    return made
-
-
-def vjepa2(folder: Path) -> Any:
-    from transformers import VJEPA2Config, VJEPA2Model
-
-    made = VJEPA2Model(
-        VJEPA2Config(
-            crop_size=32,
-            hidden_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            pred_hidden_size=24,
-            pred_num_attention_heads=2,
-            pred_num_hidden_layers=1,
-        )
-    ).eval()
-    made.save_pretrained(folder)
-    return made
 
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Any]]:
     """For each of the three: the folder of its weights, and transformers' own module."""
     torch.manual_seed(0)
-    makers: dict[str, Callable[[Path], Any]] = {"llama": llama, "gemma": gemma, "vjepa2": vjepa2}
-    folders = {name: tmp_path_factory.mktemp(name) for name in makers}
-    return {name: (folders[name], make(folders[name])) for name, make in makers.items()}
+    config, made = VLJEPAConfig.from_dict(small_values()), {}
+    for name in USERS:
+        folder, module = tmp_path_factory.mktemp(name), make(name, config)
+        write(name, module, folder)
+        made[name] = (folder, module)
+    return made
 
 
 @pytest.fixture(scope="session")
 def small_copy(published: dict[str, tuple[Path, Any]]) -> VLJEPAConfig:
     """The full-size configuration with other numbers; the kinds and all else are its own."""
-    values = yaml.safe_load(CONFIG.read_text())["model"]
-    weights = {name: str(folder) for name, (folder, _) in published.items()}
+    values = small_values()
+    for name, users in USERS.items():
+        for user in users:
+            values[user]["weights"] = str(published[name][0])
+    return VLJEPAConfig.from_dict(values)
+
+
+def small_values() -> dict[str, Any]:
+    """The full-size configuration with small numbers."""
+    values: dict[str, Any] = yaml.safe_load(CONFIG.read_text())["model"]
     values |= {"name": "small-copy", "embedding_dim": 24}
     values["window"]["frames"] = 4
-    values["x_encoder"] |= {"weights": weights["vjepa2"], "image_size": 32}
-    values["x_encoder"] |= {"width": 48, "layers": 2, "heads": 2}
-    values["query"] |= {"weights": weights["llama"], "vocabulary": len(WORDS), "width": 32}
-    values["predictor"] |= {"weights": weights["llama"], "first_layer": 2, "layers": 2}
+    values["x_encoder"] |= {"image_size": 32, "width": 48, "layers": 2, "heads": 2}
+    values["query"] |= {"vocabulary": len(WORDS), "width": 32}
+    values["predictor"] |= {"first_layer": 2, "layers": 2}
     values["predictor"] |= {"width": 32, "heads": 4, "kv_heads": 2, "ffn_width": 64}
-    values["y_encoder"] |= {"weights": weights["gemma"], "vocabulary": len(WORDS), "width": 32}
+    values["y_encoder"] |= {"vocabulary": len(WORDS), "width": 32}
     values["y_encoder"] |= {"layers": 2, "heads": 2, "head_dim": 16, "ffn_width": 48}
     values["y_encoder"] |= {"max_tokens": 80, "sliding_window": 64}
-    values["y_decoder"] |= {"weights": weights["llama"], "vocabulary": len(WORDS), "width": 32}
+    values["y_decoder"] |= {"vocabulary": len(WORDS), "width": 32, "max_tokens": 5}
     values["y_decoder"] |= {"layers": 4, "heads": 4, "kv_heads": 2, "ffn_width": 64}
-    values["y_decoder"] |= {"max_tokens": 5}
-    return VLJEPAConfig.from_dict(values)
+    return values
 
 
 @pytest.fixture(autouse=True)

@@ -129,6 +129,15 @@ def _share(facts: dict[str, Any], here: str, not_here: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["push", "move"])
+def test_the_one_wrong_answer_about_a_direction_is_the_other_side(kind: str) -> None:
+    facts = _happening(type=kind, direction="left")
+    for seed in range(10):
+        sample = make_sample(facts, 8, 14, "direction", Random(seed))
+        assert sample is not None and sample.answers[0] == "to the left"
+        assert hard_negatives(facts, (8, 14), sample, seed, THINGS, 4) == ["to the right"]
+
+
+@pytest.mark.parametrize("kind", ["push", "move"])
 def test_most_often_an_event_goes_to_the_other_side(kind: str) -> None:
     assert _share(_happening(type=kind, direction="left"), "right", "left") > 0.5
 
