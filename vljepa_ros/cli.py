@@ -105,7 +105,7 @@ def _data(options: argparse.Namespace) -> None:
     from vljepa_ros.training import composites, tabletop
     from vljepa_ros.training.features import encode_missing
 
-    encoder = _frame_encoder(_model_config(options.model))
+    encoder = _frame_encoder(_recipe(options.model))
     with Progress() as progress:
 
         def bar(title: str) -> Callable[[int, int], None]:
@@ -166,8 +166,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from vljepa_ros.model.checkpoint import read_config
     from vljepa_ros.model.parts import build_x_encoder
     from vljepa_ros.runtime import Engine
+    from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.streaming.gate import GateConfig
     from vljepa_ros.training.evaluate import Evaluation
 
@@ -178,7 +180,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     pictures = (info.backend, info.precision) != ("torch", "fp32")
     fingerprint = None
     if not pictures and info.frame_tokens is not None:
-        encoder = build_x_encoder(_model_config(options.model).x_encoder)
+        encoder = build_x_encoder(read_config(find_model(options.model)).x_encoder)
         encoder.load_pretrained()
         fingerprint = encoder.fingerprint()
     make = partial(
@@ -278,7 +280,16 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _model_config(model: str) -> VLJEPAConfig:
-    """Configuration of a shipped model, a checkpoint's folder, or a file of config/models/."""
+    """Configuration of a shipped model as it was trained; of others as `_recipe`."""
+    from vljepa_ros.model.checkpoint import read_config
+    from vljepa_ros.runtime.engine import WEIGHTS_FOLDER
+
+    shipped = WEIGHTS_FOLDER / model
+    return read_config(shipped) if model and shipped.is_dir() else _recipe(model)
+
+
+def _recipe(model: str) -> VLJEPAConfig:
+    """Configuration of a file, also by its name in config/models/, or of a checkpoint."""
     from vljepa_ros.model.checkpoint import read_config
     from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.training.config import read_yaml

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from vljepa_ros.msg import Description, ModelInfo, SemanticShift
 from vljepa_ros.nodes.conversions import to_floats
 from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import FASTEST, Engine
+
+_BURST = 100  # shifts, whose sentences take some seconds
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,24 @@ def test_it_leaves_the_topic_model_info_to_the_embedder(decoder: Any, engine: En
     (info,) = decoder.until(lambda: received, "its own")
     assert info.model_id == engine.info.model_id
     assert decoder.node.count_publishers("model_info") == 0
+
+
+def test_shifts_that_come_too_fast_are_warned_of_and_all_described(
+    decoder: Any, engine: Engine
+) -> None:
+    decoder.descriptions.clear()
+    random = np.random.default_rng(0)
+    for data in random.normal(size=(_BURST, engine.info.embedding_dim)):
+        decoder.publish("shift", shift_of(engine, data))
+        time.sleep(0.002)  # that none is lost between the processes
+
+    def told() -> str:
+        return decoder.diagnostics("decoder").get("message", "")
+
+    decoder.until(lambda: "wait for their sentences" in told(), "a warning")
+    decoder.until(lambda: len(decoder.descriptions) == _BURST, "all descriptions")
+    decoder.until(lambda: "wait" not in told(), "the end of the warning")
+    assert decoder.diagnostics("decoder")["shifts waiting"] == "0"
 
 
 def test_it_can_be_cleaned_up_and_configured_again(decoder: Any, engine: Engine) -> None:

@@ -1,7 +1,9 @@
 """The whole demo as a user starts it, and its recording in a reader that is not ours."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -114,6 +116,26 @@ def test_metadata_is_that_of_a_rosbag2(run: tuple[Path, str]) -> None:
     assert summary is not None and summary.statistics is not None
     assert summary.statistics.message_count == bag["message_count"]
     assert summary.statistics.message_start_time == bag["starting_time"]["nanoseconds_since_epoch"]
+
+
+def test_a_terminal_that_is_closed_ends_the_pipeline_too(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "vljepa_ros.demo", "--out", str(tmp_path / "out")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children")
+    try:
+        began = time.monotonic()
+        while not (pids := children.read_text().split()):
+            assert demo.poll() is None and time.monotonic() - began < LIMIT
+            time.sleep(0.2)
+    finally:
+        demo.send_signal(signal.SIGHUP)
+        code = demo.wait(LIMIT)
+    assert code == 130
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def test_pipeline_that_cannot_start_is_an_error_with_its_log(tmp_path: Path) -> None:

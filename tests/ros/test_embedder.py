@@ -177,6 +177,7 @@ def test_queries_and_labels_change_while_it_runs(
         ({"queries": ["x" * 3000]}, "3000 characters"),
         ({"labels": [1, 2]}, "list of texts"),
         ({"labels": None}, "cannot be deleted"),
+        ({"labels": [f"thing {n}" for n in range(5000)]}, "at most 4096"),
         ({"label_query": " "}, "empty"),
         ({"max_rate_hz": -1.0}, "range"),
         ({"model": "other"}, "read-only"),

@@ -157,6 +157,23 @@ def test_an_inactive_node_says_so(filled: Any) -> None:
     assert "no image" in filled.call("ask", Ask, question="What is there?").message
 
 
+def test_after_a_restart_in_an_earlier_time_frames_are_encoded_once(
+    filled: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]
+) -> None:
+    filled.publish("image", image(scene(), 40))
+    filled.until(lambda: filled.call("ask", Ask, question="What?").success, "a later time")
+    assert filled.change("vqa", "deactivate") and filled.change("vqa", "activate")
+    filled.publish("image", image(scene(), 3))
+    filled.until(lambda: filled.call("ask", Ask, question="What?").success, "an answer")
+    answered = filled.counted("vqa", "questions answered")
+    encoded = filled.until(lambda: filled.counted("vqa", "frames encoded"), "the counts")
+    filled.until(lambda: filled.counted("vqa", "questions answered") == answered, "all counts")
+    answer = filled.call("ask", Ask, question="What is there?")
+    assert answer.header.stamp.sec == 3
+    filled.until(lambda: filled.counted("vqa", "questions answered") > answered, "the last")
+    assert filled.counted("vqa", "frames encoded") == encoded
+
+
 @pytest.fixture
 def long_question(
     vqa: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]

@@ -51,6 +51,17 @@ def test_queries_in_one_pass_equal_queries_alone(engine: Engine) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
+def test_in_int8_an_embedding_hangs_on_no_other_query(checkpoint: Path) -> None:
+    engine = Engine.load(
+        str(checkpoint), EngineConfig(backend="onnx", precision="int8", allow_drift=True)
+    )
+    tokens = list(engine.encode_frames([_picture(100, 100)]))
+    queries = ["What is shown?", "Is the lamp on, or is it off now?"]
+    together = engine.predict(tokens, queries)
+    alone = np.concatenate([engine.predict(tokens, [q]) for q in queries])
+    np.testing.assert_array_equal(together, alone)
+
+
 def test_fewer_frames_repeat_the_oldest(engine: Engine) -> None:
     first, second = engine.encode_frames([_picture(100, 100), 255 - _picture(50, 80)])
     short, full, other = (

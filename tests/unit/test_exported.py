@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,24 @@ def test_an_export_belongs_to_all_that_it_is_made_from(
         with (package / file).open("ab") as code:
             code.write(b"#")
         assert changes()
+
+
+def test_exports_that_nobody_uses_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    exports, engines = exported.cache_folder() / "format", exported.cache_folder() / "tensorrt"
+    for name, age in (("old", 100), ("used", 80), ("new", 0), ("kept", 100)):
+        (exports / name).mkdir(parents=True)
+        (engines / name).mkdir(parents=True)
+        file = exports / name / exported.EXPORT_FILE
+        file.write_text("{}")
+        then = time.time() - age * 24 * 3600
+        os.utime(file, (then, then))
+    (exports / "half-made").mkdir()
+    exported.forget_unused(exports / "kept")
+    assert {path.name for path in exports.iterdir()} == {"used", "new", "kept", "half-made"}
+    assert {path.name for path in engines.iterdir()} == {"used", "new", "kept"}
 
 
 def _only_code_and_clip(folder: str, names: list[str]) -> set[str]:

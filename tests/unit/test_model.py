@@ -120,6 +120,16 @@ def test_the_last_layers_of_minilm_can_be_trained_and_start_as_published() -> No
     assert not any(name.startswith("top") for name, _ in parts[0].named_parameters())
 
 
+def test_a_text_has_one_embedding_while_it_is_trained_too() -> None:
+    """As the class names are embedded by a model that was just made."""
+    part = MiniLM(MiniLMConfig(trained_layers=2), 384)
+    part.load_pretrained()
+    made = part(["a red ball"])
+    assert torch.equal(made, part(["a red ball"]))
+    assert torch.equal(made, part.train()(["a red ball"]))
+    assert torch.equal(made, part.eval()(["a red ball"]))
+
+
 def test_the_frozen_encoders_stay_as_they_are(folder: Path) -> None:
     model = load_checkpoint(folder).train()
     assert model.predictor.training

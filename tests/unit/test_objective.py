@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,14 @@ def test_an_unknown_objective_is_refused() -> None:
 
 def test_a_fixed_temperature_is_not_trained() -> None:
     assert not any(p.requires_grad for p in build_objective("infonce", 0.07, False).parameters())
+
+
+def test_a_temperature_comes_back_from_its_bound() -> None:
+    objective = InfoNCE(temperature=1e-3)
+    predicted, target = _unit(4), _unit(4)  # far from right, so that less would be better
+    objective.loss(predicted, target, torch.arange(4)[:, None], None).backward()
+    assert objective.log_scale.item() == pytest.approx(math.log(100))
+    assert objective.log_scale.grad.item() > 0
 
 
 def _batch() -> tuple[torch.Tensor, ...]:

@@ -12,6 +12,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vljepa_ros.errors import CheckpointError, InputError
@@ -35,6 +36,7 @@ from vljepa_ros.training.features import (
 )
 from vljepa_ros.training.loop import train
 from vljepa_ros.training.objective import Objective
+from vljepa_ros.training.optimise import TRAINED_FILE
 from vljepa_ros.training.photographs import Photograph
 
 _SOURCES = ("composites",)
@@ -201,6 +203,13 @@ def test_a_source_without_episodes_is_named(data: Path, tmp_path: Path) -> None:
     misspelt = replace(CONFIG, sources=(*CONFIG.sources, "composite"))
     with pytest.raises(InputError, match="leave composite out"):
         train(misspelt, data, tmp_path)
+
+
+def test_the_temperature_is_that_of_the_newest_checkpoint(tmp_path: Path) -> None:
+    for name, scale in (("step-0000100", 2.0), ("step-0000200", 3.0)):  # killed between the two
+        (tmp_path / name).mkdir()
+        save_file({"objective.log_scale": torch.tensor(scale)}, tmp_path / name / TRAINED_FILE)
+    assert loop._learned_temperature(tmp_path, 0.07) == pytest.approx(math.exp(-3.0))
 
 
 def test_captions_without_a_query_come_first(

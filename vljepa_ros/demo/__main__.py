@@ -48,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     else:
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The pipeline has a session of its own: a terminal that is closed ends it only through here.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(ending, signal.default_int_handler)
     try:
         return Demo(options, console).run()
     except VljepaError as error:

@@ -44,7 +44,7 @@ _MEAN = _STD = 0.5
 _NORM_EPSILON = 1e-3
 # To be raised when a frame's tokens change for a reason that `EfficientNet.token_settings` does
 # not tell, as other layers or another way of resizing (runtime/images.py).
-_TOKENS_VERSION = 1
+_TOKENS_VERSION = 2
 
 
 class _Conv(nn.Module):

@@ -47,12 +47,6 @@ class MiniLM(YEncoder):
         assert isinstance(table, nn.Embedding)
         return table
 
-    def train(self, mode: bool = True) -> MiniLM:
-        """Without dropout: a text's embedding is a target, which should not jitter."""
-        super().train(mode)
-        self.top.eval()
-        return self
-
     def trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
         """MiniLM's last layers."""
         away = torch.zeros(mask.shape, dtype=states.dtype, device=states.device)
@@ -88,5 +82,8 @@ def _bert(layers: int) -> BertConfig:
         num_hidden_layers=layers,
         num_attention_heads=12,
         intermediate_size=1536,
+        # A text's embedding is a target, which should not jitter.
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         attn_implementation="sdpa",
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 from vljepa_ros.errors import InputError
@@ -16,6 +16,8 @@ from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.runtime.describer import RECALL_WITHIN, Describer
+
+_MANY = 5  # shifts that wait for their sentence
 
 
 class Decoder(ModelNode):
@@ -40,6 +42,7 @@ class Decoder(ModelNode):
         declare(self, "recall_within", RECALL_WITHIN, description, span=(0.0, 2.0), read_only=True)
         self._describer: Describer | None = None
         self._shifts: LazySubscription | None = None
+        self._waiting: set[Future[None]] = set()
         self._made = ExitStack()  # ends what `configure` made, the last first
 
     def configure(self) -> None:
@@ -74,7 +77,24 @@ class Decoder(ModelNode):
 
     def _receive(self, message: SemanticShift) -> None:
         self.statistics.count("shifts received")
-        self._thread.submit(self._decode, message)
+        waiting = self._thread.submit(self._decode, message)
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._finish)
+        self._warn_if_late()
+
+    def _finish(self, described: Future[None]) -> None:
+        self._waiting.discard(described)
+        self._warn_if_late()
+
+    def _warn_if_late(self) -> None:
+        late = (
+            f"{len(self._waiting)} shifts wait for their sentences, which come ever later; raise "
+            "the gate's threshold or min_interval, or ask fewer queries"
+        )
+        self.diagnostics.warn(late if len(self._waiting) > _MANY else "", "shifts waiting")
+
+    def details(self) -> Mapping[str, str]:
+        return {**super().details(), "shifts waiting": str(len(self._waiting))}
 
     def _decode(self, message: SemanticShift) -> None:
         if self.active:

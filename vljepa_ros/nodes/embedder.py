@@ -10,6 +10,7 @@ from typing import Any
 
 from rclpy.parameter import Parameter
 
+from vljepa_ros.errors import InputError
 from vljepa_ros.msg import LabelScores, SemanticEmbedding
 from vljepa_ros.nodes.camera import (
     ImageSubscription,
@@ -30,7 +31,7 @@ from vljepa_ros.nodes.parameters import declare, declare_texts, on_change, texts
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.nodes.worker import Worker
-from vljepa_ros.runtime.engine import check_text
+from vljepa_ros.runtime.engine import TEXT_CACHE, check_text
 from vljepa_ros.streaming import FrameWindow, RateLimit
 
 
@@ -211,6 +212,11 @@ class Embedder(ModelNode):
         queries, labels = texts(wanted["queries"]), texts(wanted["labels"])
         for text in (*queries, *labels):
             check_text(text, "query or label")
+        if len(labels) > TEXT_CACHE:
+            raise InputError(
+                f"there are {len(labels)} labels; give at most {TEXT_CACHE}: of more, some would "
+                "be embedded again for every frame"
+            )
         asked = _Asked(queries, labels, check_text(wanted["label_query"].value, "label_query"))
         return partial(self._apply, asked, wanted["max_rate_hz"].value, wanted["stride"].value)
 

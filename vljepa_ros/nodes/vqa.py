@@ -46,6 +46,7 @@ class Vqa(ModelNode):
         declare_camera(self)
         declare_min_confidence(self)
         self._camera: ImageSubscription | None = None
+        self._window: FrameWindow[Any] | None = None  # of images, while the node is active
         self._window_lock = threading.Lock()
         self._background = Background(self, _THREADS)
         group = ReentrantCallbackGroup()  # a question need not wait for the one before it
@@ -55,25 +56,29 @@ class Vqa(ModelNode):
     def configure(self) -> None:
         self._camera = ImageSubscription(self, self._receive)
         super().configure()
-        assert self.engine is not None
-        info = self.engine.info
-        self._window: FrameWindow[Any] = FrameWindow(
-            info.window_frames, info.window_period, info.window_period / _KEPT_PER_PERIOD
-        )
 
     def activate(self) -> None:
+        assert self.engine is not None and self._camera is not None
+        info = self.engine.info
+        # Time may have run backwards while nobody looked.
+        shared_tokens(self.engine).forget(self._camera.topic)
         with self._window_lock:
-            self._window.clear()
-        assert self._camera is not None
+            self._window = FrameWindow(
+                info.window_frames, info.window_period, info.window_period / _KEPT_PER_PERIOD
+            )
         self._camera.open()
 
     def deactivate(self) -> None:
         if self._camera is not None:
             self._camera.close()
+        with self._window_lock:
+            self._window = None
 
     def _receive(self, message: Any) -> None:
         self.statistics.count("frames received")
         with self._window_lock:
+            if self._window is None:
+                return
             backwards = self._window.add(to_nanoseconds(message.header.stamp), message)
         if backwards and self._camera is not None and self.engine is not None:
             shared_tokens(self.engine).forget(self._camera.topic)
@@ -127,7 +132,7 @@ class Vqa(ModelNode):
         topic, store = self._camera.topic, shared_tokens(engine)
         tokens = store.get(topic)
         with self._window_lock:
-            window = self._window.sample(preferred=tokens)
+            window = self._window.sample(preferred=tokens) if self._window is not None else []
         if not window:
             raise InputError(f"no image has come on {topic} yet; start the camera and ask again")
         missing = [(stamp, message) for stamp, message in window if stamp not in tokens]
@@ -136,7 +141,7 @@ class Vqa(ModelNode):
             made = dict(zip((s for s, _ in missing), engine.encode_frames(pictures), strict=True))
             tokens |= made
             with self._window_lock:
-                now = self._window.sample()
+                now = self._window.sample() if self._window is not None else []
                 if now and now[-1][0] >= window[-1][0]:  # else time ran backwards meanwhile
                     for stamp, row in made.items():
                         store.add(topic, stamp, row)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from fcntl import LOCK_EX, flock
 from pathlib import Path
@@ -13,7 +15,12 @@ from numpy.typing import NDArray
 
 from vljepa_ros.errors import CheckpointError, EngineError, VljepaError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
-from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder, is_exportable
+from vljepa_ros.runtime.exported import (
+    EXPORT_FILE,
+    exported_folder,
+    forget_unused,
+    is_exportable,
+)
 from vljepa_ros.runtime.parity import drift, make_reference, read_reference, too_far
 from vljepa_ros.runtime.providers import check_device
 
@@ -113,6 +120,8 @@ def prepare(checkpoint: Path, precision: str) -> Path:
     """
     folder = exported_folder(checkpoint, precision)
     if (folder / EXPORT_FILE).is_file():
+        with suppress(OSError):  # a cache that is not to be written, or of another user
+            os.utime(folder / EXPORT_FILE)  # it is in use: see `forget_unused`
         return folder
     try:
         from vljepa_ros.runtime.export import export
@@ -124,6 +133,7 @@ def prepare(checkpoint: Path, precision: str) -> Path:
             if not (folder / EXPORT_FILE).is_file():
                 _log.warning("exporting %s once, into %s", checkpoint.name, folder)
                 export(checkpoint, folder, precision)
+                forget_unused(folder)
     except VljepaError:
         raise
     except Exception as error:  # torch's exporter, onnx and protobuf have many kinds

@@ -19,7 +19,7 @@ from vljepa_ros.runtime.images import to_input_size
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
 UNSURE = "I don't know"
-_TEXT_CACHE = 4096  # embeddings
+TEXT_CACHE = 4096  # embeddings of texts that are kept
 _TEXT_BATCH = 64  # texts embedded together
 
 
@@ -159,7 +159,7 @@ class Engine:
             for text, row in known.items():
                 self._texts[text] = row
                 self._texts.move_to_end(text)
-            while len(self._texts) > _TEXT_CACHE:
+            while len(self._texts) > TEXT_CACHE:
                 self._texts.popitem(last=False)
         return np.stack([known[text] for text in cleaned])
 

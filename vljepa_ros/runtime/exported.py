@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ EXPORT_FILE = "export.json"
 FORMAT = "vljepa-onnx-1"
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = ("model/*.py", "runtime/*.py", "tokenizer.py", "demo/tabletop.mp4")
+_UNUSED = 90 * 24 * 3600  # s after which an export is taken for one of an earlier version
 _SMALL = 32 << 20  # bytes of a frozen part's file, up to which it is read at every start
 
 
@@ -55,6 +59,19 @@ def _frozen(checkpoint: Path) -> list[Path]:
 def is_exportable(checkpoint: Path) -> bool:
     """Whether a folder holds a model of this package, and none of transformers (CLIP, SigLIP)."""
     return "model_type" not in _config(checkpoint)
+
+
+def forget_unused(kept: Path) -> None:
+    """Delete the exports, and what TensorRT made of them, that lie unused since long.
+
+    Args:
+        kept: an export that stays; those beside it are looked at.
+    """
+    for export in kept.parent.glob(f"*/{EXPORT_FILE}"):
+        with suppress(OSError):  # another process may delete it too
+            if export.parent != kept and time.time() - export.stat().st_mtime > _UNUSED:
+                shutil.rmtree(export.parent)
+                shutil.rmtree(cache_folder() / "tensorrt" / export.parent.name)
 
 
 def weights_sha256(checkpoint: Path) -> str:

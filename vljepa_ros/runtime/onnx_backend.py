@@ -56,16 +56,15 @@ class OnnxBackend:
     def predict(self, tokens: NDArray[Any], queries: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         tokens = tokens.astype(np.float32, copy=False)
-        return self._run("predictor", tokens, *self._ask(tuple(queries)))[0]
+        parts = (self._ask(tuple(part)) for part in self._parts(queries))
+        return np.concatenate([self._run("predictor", tokens, *part)[0] for part in parts])
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         about = self._description["text"]
-        # In int8 the numbers of a batch share their scales: what else is in it would change them.
-        together = 1 if self.info.precision == "int8" else len(texts)
-        parts = [texts[start : start + together] for start in range(0, len(texts), together)]
-        tokenized = [self._tokenizer(about["tokenizer"])(p, about["max_tokens"]) for p in parts]
-        return np.concatenate([self._run("y_encoder", ids, mask)[0] for ids, mask in tokenized])
+        tokenizer, longest = self._tokenizer(about["tokenizer"]), about["max_tokens"]
+        parts = (tokenizer(part, longest) for part in self._parts(texts))
+        return np.concatenate([self._run("y_encoder", *part)[0] for part in parts])
 
     def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
         """See `Backend`. Greedy, as `CausalDecoder.generate`."""
@@ -99,6 +98,14 @@ class OnnxBackend:
         """See `Backend`."""
         kept = tuple(parts)  # a part's graphs have names that begin with its own
         self._sessions = {n: loaded for n, loaded in self._sessions.items() if n.startswith(kept)}
+
+    def _parts(self, texts: Sequence[str]) -> list[Sequence[str]]:
+        """Texts that run together.
+
+        In int8 the numbers of a batch share their scales: what else is in it would change them.
+        """
+        together = 1 if self.info.precision == "int8" else len(texts)
+        return [texts[start : start + together] for start in range(0, len(texts), together)]
 
     def _run(self, part: str, *inputs: NDArray[Any]) -> list[Any]:
         session, names = self._sessions.get(part) or self._load(part)

@@ -40,7 +40,10 @@ class TorchBackend:
 
     def __init__(self, folder: Path, config: EngineConfig) -> None:
         if config.precision not in _TYPES:
-            raise EngineError(f"torch does not run {config.precision}; use the backend onnx")
+            raise EngineError(
+                f"torch does not run {config.precision}; take fp32, fp16 or bf16, or, for a "
+                "VL-JEPA, the backend onnx"
+            )
         model, digest = load_model(folder), weights_sha256(folder)
         device = _place(model, config)
         self.model: VLJEPA | DualEncoder = model

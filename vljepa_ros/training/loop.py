@@ -159,7 +159,7 @@ def _run(
 
 def _learned_temperature(folder: Path, otherwise: float) -> float:
     """Where a stage has brought the temperature to: at small rates the way there is long."""
-    (step,) = folder.glob("step-*")
+    step = max(folder.glob("step-*"))  # a kill may have left the one before
     scale = load_file(step / TRAINED_FILE).get("objective.log_scale")
     return otherwise if scale is None else math.exp(-scale.item())
 

@@ -86,7 +86,9 @@ class InfoNCE(Objective):
         self, predicted: Tensor, target: Tensor, meanings: Tensor, negatives: Tensor | None
     ) -> Tensor:
         """See `Objective`."""
-        scale = self.log_scale.exp().clamp(max=_MAX_SCALE)
+        with torch.no_grad():  # not the scale: beyond a bound of its own it had no gradient back
+            self.log_scale.clamp_(max=math.log(_MAX_SCALE))
+        scale = self.log_scale.exp()
         logits = predicted @ target.T * scale
         same = (meanings[:, None] == meanings[None, :]).any(-1)
         same.fill_diagonal_(False)
