@@ -146,9 +146,8 @@ def _frame_encoder(config: VLJEPAConfig) -> FrameEncoder | None:
     with torch.device("meta"):
         if not build_x_encoder(config.x_encoder).frame_wise:
             return None
-    model = VLJEPA(config)
+    model = VLJEPA(config).eval()
     model.load_pretrained()
-    model.eval()
     return FrameEncoder(model.x_encoder, model.image_size)
 
 
@@ -166,10 +165,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vljepa_ros.model.checkpoint import read_config
     from vljepa_ros.model.parts import build_x_encoder
     from vljepa_ros.runtime import Engine
-    from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.streaming.gate import GateConfig
     from vljepa_ros.training.evaluate import Evaluation
 
@@ -180,7 +177,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     pictures = (info.backend, info.precision) != ("torch", "fp32")
     fingerprint = None
     if not pictures and info.frame_tokens is not None:
-        encoder = build_x_encoder(read_config(find_model(options.model)).x_encoder)
+        encoder = build_x_encoder(_model_config(options.model).x_encoder)
         encoder.load_pretrained()
         fingerprint = encoder.fingerprint()
     make = partial(
@@ -281,11 +278,10 @@ def _import(options: argparse.Namespace) -> None:
 
 def _model_config(model: str) -> VLJEPAConfig:
     """Configuration of a shipped model as it was trained; of others as `_recipe`."""
-    from vljepa_ros.model.checkpoint import read_config
     from vljepa_ros.runtime.engine import WEIGHTS_FOLDER
 
     shipped = WEIGHTS_FOLDER / model
-    return read_config(shipped) if model and shipped.is_dir() else _recipe(model)
+    return _recipe(str(shipped) if model and shipped.is_dir() else model)
 
 
 def _recipe(model: str) -> VLJEPAConfig:

@@ -124,18 +124,20 @@ def test_a_terminal_that_is_closed_ends_the_pipeline_too(tmp_path: Path) -> None
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # not as under nohup
     )
-    children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children")
+    log = tmp_path / "out" / "pipeline.log"
     try:
         began = time.monotonic()
-        while not (pids := children.read_text().split()):
+        while not (log.exists() and log.stat().st_size):
             assert demo.poll() is None and time.monotonic() - began < LIMIT
             time.sleep(0.2)
+        pids = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
     finally:
         demo.send_signal(signal.SIGHUP)
         code = demo.wait(LIMIT)
     assert code == 130
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert pids and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
 def test_pipeline_that_cannot_start_is_an_error_with_its_log(tmp_path: Path) -> None:

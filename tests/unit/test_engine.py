@@ -211,7 +211,7 @@ def test_a_fallback_is_told(checkpoint: Path, backend: str) -> None:
     "wanted", [{"backend": "jax"}, {"precision": "fp8"}, {"precision": "int8"}]
 )
 def test_what_cannot_run_is_refused(checkpoint: Path, wanted: dict[str, str]) -> None:
-    with pytest.raises(EngineError, match=r"is one of|use the backend onnx"):
+    with pytest.raises(EngineError, match=r"is one of|for a VL-JEPA, the backend onnx"):
         Engine.load(str(checkpoint), EngineConfig(**wanted))
 
 
