@@ -56,15 +56,15 @@ class OnnxBackend:
     def predict(self, tokens: NDArray[Any], queries: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         tokens = tokens.astype(np.float32, copy=False)
-        parts = (self._ask(tuple(part)) for part in self._parts(queries))
-        return np.concatenate([self._run("predictor", tokens, *part)[0] for part in parts])
+        asked = (self._ask(tuple(batch)) for batch in self._batches(queries))
+        return np.concatenate([self._run("predictor", tokens, *batch)[0] for batch in asked])
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         about = self._description["text"]
         tokenizer, longest = self._tokenizer(about["tokenizer"]), about["max_tokens"]
-        parts = (tokenizer(part, longest) for part in self._parts(texts))
-        return np.concatenate([self._run("y_encoder", *part)[0] for part in parts])
+        tokenized = (tokenizer(batch, longest) for batch in self._batches(texts))
+        return np.concatenate([self._run("y_encoder", *batch)[0] for batch in tokenized])
 
     def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
         """See `Backend`. Greedy, as `CausalDecoder.generate`."""
@@ -99,7 +99,7 @@ class OnnxBackend:
         kept = tuple(parts)  # a part's graphs have names that begin with its own
         self._sessions = {n: loaded for n, loaded in self._sessions.items() if n.startswith(kept)}
 
-    def _parts(self, texts: Sequence[str]) -> list[Sequence[str]]:
+    def _batches(self, texts: Sequence[str]) -> list[Sequence[str]]:
         """Texts that run together.
 
         In int8 the numbers of a batch share their scales: what else is in it would change them.
