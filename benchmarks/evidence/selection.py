@@ -27,6 +27,7 @@ from evidence.scoring import (
 )
 from evidence.selection_picture import draw
 from evidence.selection_tables import markdown
+from evidence.sentences import count_sentences
 from evidence.streams import Stream
 from evidence.study import FULL, QUICK, SEEDS, Study
 from evidence.sweeps import (
@@ -38,7 +39,10 @@ from evidence.sweeps import (
     Way,
     nearest_point,
     offline,
+    ours,
 )
+from vljepa_ros.runtime.describer import RECALL_WITHIN
+from vljepa_ros.runtime.engine import MIN_CONFIDENCE
 
 __all__ = ["draw", "markdown", "run"]
 
@@ -95,6 +99,14 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
             if way.name in knobs and way.name != MEMORY  # which tells when the gate does
         ],
         "recall": study.measured("recall", RECALLS, study.recall),
+        "sentences": {
+            kind: study.measured(
+                f"sentences, {kind}",
+                (MIN_CONFIDENCE, RECALL_WITHIN),
+                lambda kind=kind: _sentences(study.streams[kind], knobs[GATE], study),
+            )
+            for kind in ("validation", "test")
+        },
         "seeds": [
             _part(curves, knobs, [i for i, s in enumerate(test) if s.facts["seed_group"] == seed])
             for seed in range(SEEDS)
@@ -199,6 +211,12 @@ def _detection(way: Way, knob: float, study: Study) -> dict[str, Any]:
         "false_alarms_per_hour_still": quiet.false_alarms_per_hour,
         "false_alarms_per_hour_events": found.false_alarms_per_hour,
     }
+
+
+def _sentences(streams: Sequence[Stream], threshold: float, study: Study) -> dict[str, int]:
+    """How many sentences of the nodes are true; the decoder recalls by itself."""
+    told = [ours()[0].decode(stream, threshold) for stream in streams]
+    return count_sentences(study.engine, streams, told, study.span)
 
 
 def _described(streams: dict[str, list[Stream]]) -> dict[str, Any]:

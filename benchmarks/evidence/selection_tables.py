@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evidence.document import table, times
+from evidence.sentences import sentences_table
 from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
 
 
@@ -20,7 +21,8 @@ def markdown(result: dict[str, Any]) -> str:
     )
     senses = ", ".join(f"{name} {value:.2f}x" for name, value in result["nearness"].items())
     sense = f"Decodes that the gate saves, by what time a sentence stands for: {senses}."
-    tables = (_ways(result), _detection(result), _parts(result), _recall(result))
+    told = sentences_table(result["sentences"])
+    tables = (_ways(result), _detection(result), told, _parts(result), _recall(result))
     beyond = result["saving_with_recall_on_both"]
     both, alone = times(beyond), beyond["recall_alone"]
     even = " or ".join(UNIFORM_MEMORY)

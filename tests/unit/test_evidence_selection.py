@@ -244,6 +244,11 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
         "seeds": [{"streams": 20, **part}] * 3,
         "groups": [{"name": "few events", "seconds_per_event": 12.0, "streams": 20, **part}],
         "recall": [{"within": 0.1, "interval": 12.5, "cider": 61.0}],
+        "sentences": {
+            "test": {
+                "sentences": 40, "true": 30, "unsure": 4, "wrong": 6, "events": 20, "told": 15,
+            },
+        },
         "nearness": {"shown": 4.25, "stamp": 3.9, "segment": 4.1},
     }  # fmt: skip
     text = selection.markdown(result)
@@ -256,6 +261,7 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
         "4.0%",
         "stamp 3.90x",
         "12.50",
+        "| test | 40 | 30 (75%) | 4 (10%) | 6 (15%) | 15 of 20 (75%) |",
     ):
         assert told_number in text
     selection.draw(result, tmp_path / "picture.png")

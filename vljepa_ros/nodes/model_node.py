@@ -14,6 +14,7 @@ from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.qos import LATCHED
 from vljepa_ros.runtime import PARTS, Engine, EngineConfig
+from vljepa_ros.runtime.engine import MIN_CONFIDENCE
 
 _PARAMETERS = (
     ("model", "vljepa-tiny", "shipped name, folder, or hub name of a CLIP or SigLIP"),
@@ -28,7 +29,7 @@ _PARAMETERS = (
 def declare_min_confidence(node: ManagedNode) -> None:
     """Declare below which confidence a node that writes text says that it does not know."""
     description = 'texts less sure than this become "I don\'t know"; 0: never'
-    declare(node, "min_confidence", 0.5, description, span=(0.0, 1.0))
+    declare(node, "min_confidence", MIN_CONFIDENCE, description, span=(0.0, 1.0))
 
 
 class ModelNode(ManagedNode):

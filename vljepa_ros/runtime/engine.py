@@ -19,6 +19,8 @@ from vljepa_ros.runtime.images import to_input_size
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 MAX_TEXT_LENGTH = 2000  # characters
 UNSURE = "I don't know"
+# Of a text that the nodes tell; chosen on the validation split (docs/model_card.md).
+MIN_CONFIDENCE = 0.5
 TEXT_CACHE = 4096  # embeddings of texts that are kept
 _TEXT_BATCH = 64  # texts embedded together
 
