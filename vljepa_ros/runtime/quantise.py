@@ -18,8 +18,8 @@ from vljepa_ros.runtime.parity import clip_frames, reference_times
 
 _FIRST = 6  # convolutions that stay in fp32: EfficientNet's, of its largest maps
 _CALIBRATION = np.arange(0.0, 43.0, 0.7).tolist()  # s of the demo's clip
-# Of weights, seven bits of the eight: an x86 without VNNI adds the products of two bytes in 16 bits,
-# which eight overflow. So the same export gives the same numbers on every processor.
+# Weights have seven of the eight bits: an x86 without VNNI adds two products of bytes in 16 bits,
+# which would overflow. So one export gives the same numbers on every processor.
 _SEVEN_BITS: dict[str, Any] = {"per_channel": True, "reduce_range": True}
 
 

@@ -16,8 +16,8 @@ _SENTENCES = ("the lamp is off", "a red ball lies on the table", "nothing is hap
 def random_checkpoint(folder: Path, seed: int = 0, frames: int = 4) -> Path:
     """Write a checkpoint whose frozen encoders are real and whose trained parts are random.
 
-    Only the Y-Decoder has learned three sentences: what one says by chance is told so unsurely that
-    the least rounding makes it say another thing.
+    Only the Y-Decoder has learned something, three sentences: a random one is so unsure of each
+    word that the least rounding makes it say another.
 
     Args:
         folder: to make.
