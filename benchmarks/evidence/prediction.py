@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from evidence.comparison import Comparison, Settings
 from evidence.prediction_report import draw, markdown
+from vljepa_ros.training.optimise import knows_bf16
 
 __all__ = ["compare", "draw", "markdown", "run"]
 
@@ -49,11 +50,5 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
 def compare(data: Path, work: Path, quick: bool, progress: Progress) -> Comparison:
     """The comparison, of which other claims want the trained arms; arguments as of `run`."""
     os.environ["ACCELERATE_USE_CPU"] = "true"  # also where there is a GPU, as costs are a CPU's
-    settings = Settings(precision=_precision())
+    settings = Settings(precision="bf16" if knows_bf16() else "fp32")
     return Comparison(data, work, replace(settings, **_QUICK) if quick else settings, progress)
-
-
-def _precision() -> str:
-    """bf16 where the processor multiplies it; elsewhere it is emulated, and slow."""
-    cpu = Path("/proc/cpuinfo")
-    return "bf16" if cpu.is_file() and "_bf16" in cpu.read_text("utf-8") else "fp32"

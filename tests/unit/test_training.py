@@ -36,7 +36,7 @@ from vljepa_ros.training.features import (
 )
 from vljepa_ros.training.loop import train
 from vljepa_ros.training.objective import Objective
-from vljepa_ros.training.optimise import TRAINED_FILE
+from vljepa_ros.training.optimise import TRAINED_FILE, knows_bf16
 from vljepa_ros.training.photographs import Photograph
 
 _SOURCES = ("composites",)
@@ -265,3 +265,28 @@ def test_what_was_trained_can_be_measured(
     count = evaluation.decodes(GateConfig())
     assert count.frames == 32
     assert count.first == 4 <= count.decoded <= 32
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_training_in_emulated_bf16_is_warned_of(
+    known: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(loop, "knows_bf16", lambda: known)
+    with pytest.raises(InputError):
+        train(CONFIG, tmp_path / "nothing", tmp_path / "run")
+    assert ("precision: fp32" in caplog.text) == (not known)
+
+
+@pytest.mark.parametrize(
+    ("flags", "known"),
+    [
+        ("flags : fma avx2 avx512f", False),
+        ("flags : avx512f avx512_bf16 vnni", True),
+        ("Features : asimd bf16 i8mm", True),
+    ],
+)
+def test_a_processor_tells_whether_it_knows_bf16(flags: str, known: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
+    assert knows_bf16(tmp_path / "cpuinfo") == known
+    assert not knows_bf16(tmp_path / "nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping
@@ -23,10 +24,11 @@ from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
 from vljepa_ros.training.features import Episode, load_episodes, load_pictures
 from vljepa_ros.training.objective import build_objective
-from vljepa_ros.training.optimise import TRAINED_FILE, check_sharing, run_stage
+from vljepa_ros.training.optimise import TRAINED_FILE, check_sharing, knows_bf16, run_stage
 from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
+_log = logging.getLogger(__name__)
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
 
 
@@ -44,6 +46,8 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
         InputError: there are no episodes, or the processes cannot share a batch evenly.
     """
     check_stages(config)
+    if config.precision == "bf16" and PartialState().device.type == "cpu" and not knows_bf16():
+        _log.warning("This processor emulates bf16, slowly; set `precision: fp32` in the recipe")
     run.mkdir(parents=True, exist_ok=True)
     _claim(run, config)
     set_seed(config.seed)

@@ -31,7 +31,18 @@ from vljepa_ros.training.dataset import Batch, Sampler
 
 _LOG_EVERY = 20  # steps
 _SHARING = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as x86 and Arm call it
 TRAINED_FILE = "trained.safetensors"
+
+
+def knows_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this processor multiplies bf16; others emulate it, many times slower than fp32.
+
+    Args:
+        cpuinfo: what Linux tells of the processor; without it the answer is no.
+    """
+    told = set(cpuinfo.read_text("utf-8").split()) if cpuinfo.is_file() else set()
+    return not told.isdisjoint(_BF16)
 
 
 def check_sharing(size: int, parts: int) -> None:
