@@ -93,7 +93,7 @@ def _shrink(path: Path, made: Path) -> None:
 def _calibrate(path: Path, made: Path, frames: NDArray[np.uint8]) -> None:
     """Weights and activations of the convolutions in int8, by what frames of a clip make them.
 
-    The first ones stay as they are: they cost little, and half of the error would be theirs. So
+    The first ones stay as they are: they cost little, and most of the error would be theirs. So
     does what follows the last: of one scale for all that a token has, the numbers of the maps, up
     to 50, would leave nothing of those of the class tokens, below 0.3.
     """
