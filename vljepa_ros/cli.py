@@ -235,12 +235,12 @@ def _model_info(options: argparse.Namespace) -> None:
 
 def _fetch(options: argparse.Namespace) -> None:
     from vljepa_ros.model.info import published_weights
-    from vljepa_ros.model.weights import find_weights
+    from vljepa_ros.model.weights import fetch_weights
 
     alone = options.model.count("/") == 1 and not Path(options.model).exists()
     names = [options.model] if alone else published_weights(_model_config(options.model))
     for weights in names:
-        print(f"{weights}: {find_weights(weights)}")
+        print(f"{weights}: {fetch_weights(weights)}")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ from vljepa_ros.runtime import Engine, EngineConfig
 from vljepa_ros.runtime.backend import Backend
 from vljepa_ros.runtime.choice import load_backend, prepare
 from vljepa_ros.runtime.export import export
+from vljepa_ros.runtime.exported import unfinished
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
 from vljepa_ros.runtime.parity import drift, read_reference, too_far
 from vljepa_ros.runtime.providers import place
@@ -226,10 +227,23 @@ def test_an_export_replaces_one_that_is_there(small: Path, tmp_path: Path) -> No
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "old.onnx").touch()
+    killed = unfinished(folder)
+    killed.mkdir()
+    (killed / "half.onnx").touch()
     export(small, folder)
+    assert not (folder / "half.onnx").exists()
     assert not (folder / "old.onnx").exists()
     assert OnnxBackend(folder, ONNX).info.frame_tokens == (54, 976)
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_graph_too_large_for_fp16_is_refused_at_once(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vljepa_ros.runtime.export._LARGEST", 1_000_000)
+    with pytest.raises(EngineError, match=r"GB in fp32.*take fp32, or the backend torch"):
+        export(small, tmp_path / "made", "fp16")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_without_decoder_is_exported(small_copy: VLJEPAConfig, tmp_path: Path) -> None:

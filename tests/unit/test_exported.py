@@ -66,9 +66,14 @@ def test_exports_that_nobody_uses_are_deleted(
         file.write_text("{}")
         then = time.time() - age * 24 * 3600
         os.utime(file, (then, then))
-    (exports / "half-made").mkdir()
+    for name, age in (("old", 100), ("new", 0)):  # whose export was killed
+        part = exported.unfinished(exports / name)
+        part.mkdir()
+        then = time.time() - age * 24 * 3600
+        os.utime(part, (then, then))
     exported.forget_unused(exports / "kept")
-    assert {path.name for path in exports.iterdir()} == {"used", "new", "kept", "half-made"}
+    left = {"used", "new", "kept", exported.unfinished(exports / "new").name}
+    assert {path.name for path in exports.iterdir()} == left
     assert {path.name for path in engines.iterdir()} == {"used", "new", "kept"}
 
 

@@ -18,7 +18,7 @@ from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint, save_checkpo
 from vljepa_ros.model.config import LLAMA_1B
 from vljepa_ros.model.importing import OPEN_VLJEPA
 from vljepa_ros.model.info import describe, published_weights
-from vljepa_ros.model.weights import find_weights, published_name, read_weights
+from vljepa_ros.model.weights import fetch_weights, find_weights, published_name, read_weights
 from vljepa_ros.training.config import read_yaml
 from vljepa_ros.training.objective import InfoNCE
 from vljepa_ros.training.steps import AlignmentStep
@@ -211,15 +211,18 @@ def test_weights_that_are_not_here_say_what_to_do(
 def test_the_hubs_local_copy_is_found_without_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Neither is the hub asked: a proxy that refuses would end in an error of its transport."""
     repository, _, revision = LLAMA_1B.partition("@")
     copy = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / revision
     copy.mkdir(parents=True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     assert find_weights(LLAMA_1B) == copy
     assert published_name(copy) == repository
-    with pytest.raises(CheckpointError, match="give a folder, or fetch"):
-        find_weights(f"{repository}@{'0' * 40}")
+    for find in (find_weights, fetch_weights):
+        with pytest.raises(CheckpointError, match="give a folder, or fetch"):
+            find(f"{repository}@{'0' * 40}")
 
 
 def test_the_full_size_names_weights_that_cannot_change() -> None:
@@ -272,7 +275,8 @@ def test_a_checkpoint_holds_what_is_trained_and_finds_the_rest(
     names = load_file(tmp_path / "model.safetensors").keys()
     parts = {name.split(".")[0] for name in names}
     assert parts == {"predictor", "y_encoder", "y_decoder"}
-    assert not any("language_model" in name for name in names)
+    decoder = {name for name in names if name.startswith("y_decoder")}
+    assert decoder == {"y_decoder.prefix.weight", "y_decoder.prefix.bias"}  # not the frozen Llama
     again = load_checkpoint(tmp_path)
     window = torch.randn(1, 4, 3, 32, 32)
     with torch.inference_mode():

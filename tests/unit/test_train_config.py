@@ -63,6 +63,7 @@ def test_a_stage_that_cannot_train_is_refused(wrong: dict[str, Any], match: str)
         ({"workers": -1}, "workers is -1"),
         ({"decoder_noise": float("nan")}, "decoder_noise is nan"),
         ({"temperature": 0.0}, "temperature is 0"),
+        ({"hard_negatives": 5}, "hard_negatives is 5; give 0 to 4"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, Any], match: str) -> None:

@@ -69,6 +69,9 @@ def test_tokens_belong_to_their_frames(episodes: list[Episode]) -> None:
     window = CONFIG.model.window
     assert window_frames(episodes[0], 7, window) == [1, 3, 5, 7]
     assert window_frames(episodes[0], 2, window) == [0, 0, 0, 2]
+    for period in (0.1, 0.4):  # the data has a frame each 0.25 s
+        with pytest.raises(InputError, match=r"give a multiple of the 0\.25 s"):
+            window_frames(episodes[0], 7, replace(window, period=period))
 
 
 def test_batches_repeat_with_their_number(episodes: list[Episode]) -> None:

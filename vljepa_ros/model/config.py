@@ -17,6 +17,7 @@ from vljepa_ros.model.strict import at_least, build, check_heads, check_width
 VJEPA2_VIT_L = "facebook/vjepa2-vitl-fpc64-256@b3c1679b7c34d3255ef3547f27c7b226aefab26f"
 LLAMA_1B = "meta-llama/Llama-3.2-1B@4e20de362430cd3b72f300e6b0f18e50e7166e08"
 EMBEDDING_GEMMA = "google/embeddinggemma-300m@57c266a740f537b4dc058e1b0cda161fd15afa75"
+_LEAST_TOKENS = 2  # of a text: what opens and what closes it
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class QueryConfig:
     kind: str = "y-encoder"
     max_tokens: int = 64
 
+    def __post_init__(self) -> None:
+        at_least("query", _LEAST_TOKENS, max_tokens=self.max_tokens)
+
 
 @dataclass(frozen=True)
 class LlamaQueryConfig:
@@ -77,6 +81,9 @@ class LlamaQueryConfig:
     vocabulary: int = 128_256
     width: int = 2048
     max_tokens: int = 512
+
+    def __post_init__(self) -> None:
+        at_least("query", _LEAST_TOKENS, max_tokens=self.max_tokens)
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,9 @@ class PredictorConfig:
     first_layer: int = 0  # of that Llama
 
     def __post_init__(self) -> None:
+        at_least("predictor", 1, layers=self.layers, ffn_width=self.ffn_width)
+        if not 0 <= self.dropout < 1:
+            raise CheckpointError(f"predictor.dropout is {self.dropout}; give 0 to below 1")
         check_heads("predictor", self.heads, self.kv_heads)
         check_width("predictor", self.width, self.heads)
 
@@ -109,6 +119,7 @@ class MiniLMConfig:
     trained_layers: int = 0  # of its 6, the last ones; the others are frozen
 
     def __post_init__(self) -> None:
+        at_least("y_encoder", _LEAST_TOKENS, max_tokens=self.max_tokens)
         if not 0 <= self.trained_layers <= 6:
             raise CheckpointError(
                 f"y_encoder.trained_layers is {self.trained_layers}; MiniLM has 6 layers"
@@ -132,6 +143,7 @@ class EmbeddingGemmaConfig:
     sliding_window: int = 512  # tokens that most layers attend to, half of them to each side
 
     def __post_init__(self) -> None:
+        at_least("y_encoder", _LEAST_TOKENS, max_tokens=self.max_tokens)
         check_heads("y_encoder", self.heads, self.kv_heads)
 
 
@@ -150,6 +162,8 @@ class YDecoderConfig:
     vocabulary: int = 0  # number of WordPiece tokens that it can say; set when it is built
 
     def __post_init__(self) -> None:
+        at_least("y_decoder", 1, layers=self.layers, prefix_tokens=self.prefix_tokens)
+        at_least("y_decoder", _LEAST_TOKENS, max_tokens=self.max_tokens)
         check_width("y_decoder", self.width, self.heads)
 
 
@@ -170,6 +184,8 @@ class LlamaDecoderConfig:
     max_tokens: int = 128
 
     def __post_init__(self) -> None:
+        at_least("y_decoder", 1, prefix_tokens=self.prefix_tokens)
+        at_least("y_decoder", _LEAST_TOKENS, max_tokens=self.max_tokens)
         check_heads("y_decoder", self.heads, self.kv_heads)
         check_width("y_decoder", self.width, self.heads)
 
@@ -205,6 +221,7 @@ class VLJEPAConfig:
     )
 
     def __post_init__(self) -> None:
+        at_least("model", 1, embedding_dim=self.embedding_dim)
         x_encoder, y_encoder = self.x_encoder, self.y_encoder
         size, side = x_encoder.image_size, x_encoder.patch
         if size % side or size < 2 * side:
@@ -227,7 +244,7 @@ class VLJEPAConfig:
                 f"window.frames is {self.window.frames}, which the {joined} frames that share a "
                 "token do not divide"
             )
-        if not self.temperature > 0:
+        if not 0 < self.temperature < math.inf:
             raise CheckpointError(f"temperature is {self.temperature}; it must be above 0")
 
     def to_dict(self) -> dict[str, Any]:

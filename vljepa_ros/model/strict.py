@@ -60,7 +60,7 @@ def _chosen(kinds: UnionType, values: Any, where: str) -> type:
     """The class that `values["kind"]` names; the first one where there is no such key."""
     named = {kind().kind: kind for kind in get_args(kinds)}
     wanted = values.get("kind", next(iter(named))) if isinstance(values, Mapping) else None
-    if wanted not in named:
+    if not isinstance(wanted, str) or wanted not in named:
         raise CheckpointError(f"{where}.kind must be one of {sorted(named)}, not {wanted!r}")
     return named[wanted]
 
@@ -92,7 +92,7 @@ def check_width(part: str, width: int, heads: int) -> None:
     Raises:
         CheckpointError: it does not.
     """
-    if heads < 1 or width % (2 * heads):
+    if heads < 1 or width < 1 or width % (2 * heads):
         raise CheckpointError(
             f"{part}.width is {width}, which does not divide into {heads} heads of even width"
         )

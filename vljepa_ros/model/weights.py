@@ -19,7 +19,7 @@ def find_weights(name: str) -> Path:
 
     Args:
         name: a folder; or a repository of the hub, with `@revision` where one is to be pinned.
-            Its local copy is used where there is one, so that no network is needed then.
+            Its local copy is used where there is one, and no network then.
 
     Raises:
         CheckpointError: neither is there and the hub cannot be reached, or refuses.
@@ -27,21 +27,47 @@ def find_weights(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    repository, _, revision = name.partition("@")
     try:
-        return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=list(_FILES))
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        return _snapshot(name, local_files_only=True)
+    except (LocalEntryNotFoundError, ValueError):  # or a name that is none, as the hub says
+        return fetch_weights(name)
+
+
+def fetch_weights(name: str) -> Path:
+    """As `find_weights`, but what the hub has is brought up to date, unless a revision is pinned.
+
+    Raises:
+        CheckpointError: the hub cannot be reached, or refuses.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    try:
+        return _snapshot(name)
+    except Exception as error:  # the hub lets errors of its transports through as they are
+        told = str(error).strip() or type(error).__name__
         raise CheckpointError(
             f"the weights {name!r} are not on this machine and cannot be fetched "
-            f"({str(error).splitlines()[0]}); give "
+            f"({told.splitlines()[0]}); give "
             "a folder, or fetch them with a network and, where the hub asks for it, after "
             "accepting their terms (hf auth login)"
         ) from error
+
+
+def _snapshot(name: str, local_files_only: bool = False) -> Path:
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.partition("@")
+    return Path(
+        snapshot_download(
+            repository,
+            revision=revision or None,
+            allow_patterns=list(_FILES),
+            local_files_only=local_files_only,
+        )
+    )
 
 
 def published_name(folder: Path) -> str:

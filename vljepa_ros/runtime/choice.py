@@ -128,7 +128,7 @@ def prepare(checkpoint: Path, precision: str) -> Path:
 
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Several nodes start at once: one exports, the others wait for it.
-        with folder.with_suffix(".lock").open("w") as lock:
+        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
             flock(lock, LOCK_EX)
             if not (folder / EXPORT_FILE).is_file():
                 _log.warning("exporting %s once, into %s", checkpoint.name, folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -25,7 +24,7 @@ from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.checkpoint import is_dual_encoder
 from vljepa_ros.model.y_decoder import CausalDecoder
 from vljepa_ros.runtime.backend import EngineConfig
-from vljepa_ros.runtime.exported import EXPORT_FILE, FORMAT
+from vljepa_ros.runtime.exported import EXPORT_FILE, FORMAT, unfinished
 from vljepa_ros.runtime.graphs import Graph, graphs
 from vljepa_ros.runtime.parity import REFERENCE_FILE, make_reference
 from vljepa_ros.runtime.quantise import quantise
@@ -33,6 +32,7 @@ from vljepa_ros.runtime.torch_backend import TorchBackend
 from vljepa_ros.tokenizer import TextTokenizer
 
 _OPSET = 18
+_LARGEST = 2**31 - 2**20  # bytes of a protobuf, and what else is in it
 _log = logging.getLogger(__name__)
 
 
@@ -54,11 +54,13 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
     backend = TorchBackend(checkpoint, EngineConfig())
     model = backend.model
     assert isinstance(model, VLJEPA)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
-        made = Path(name) / folder.name
-        made.mkdir()
-        parts = graphs(model)
+    parts = graphs(model)
+    if precision == "fp16":
+        _check_size(parts)
+    made = unfinished(folder)
+    shutil.rmtree(made, ignore_errors=True)  # of an export that was killed
+    made.mkdir(parents=True)
+    try:
         for part, graph in parts.items():
             _log.info("exporting the graph %s", part)
             write_graph(graph, made / f"{part}.onnx")
@@ -76,6 +78,23 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
         (made / EXPORT_FILE).write_text(json.dumps(description, indent=2), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _check_size(parts: Mapping[str, Graph]) -> None:
+    """Look, before anything is traced, whether ONNX's tools can make graphs of fp16.
+
+    Raises:
+        EngineError: they cannot, as one is too large for a protobuf.
+    """
+    for part, graph in parts.items():
+        size = sum(p.numel() * p.element_size() for p in graph.module.parameters())
+        if size > _LARGEST:
+            raise EngineError(
+                f"the graph {part} has {size / 1e9:.1f} GB in fp32, and ONNX's tools make fp16 of "
+                f"{_LARGEST / 1e9:.1f} GB at most; take fp32, or the backend torch"
+            )
 
 
 def write_graph(graph: Graph, path: Path) -> None:

@@ -47,6 +47,11 @@ def exported_folder(checkpoint: Path, precision: str) -> Path:
     return cache_folder() / FORMAT / key
 
 
+def unfinished(folder: Path) -> Path:
+    """Where an export is made, before it gets its name."""
+    return folder.with_name(f".export-{folder.name}")
+
+
 def _frozen(checkpoint: Path) -> list[Path]:
     """Files in the folders of published weights that a configuration names, in order."""
     parts = [part for part in _config(checkpoint).values() if isinstance(part, dict)]
@@ -62,16 +67,18 @@ def is_exportable(checkpoint: Path) -> bool:
 
 
 def forget_unused(kept: Path) -> None:
-    """Delete the exports, and what TensorRT made of them, that lie unused since long.
+    """Delete the exports, and what TensorRT made of them, unused or unfinished since long.
 
     Args:
         kept: an export that stays; those beside it are looked at.
     """
-    for export in kept.parent.glob(f"*/{EXPORT_FILE}"):
+    of_killed = kept.parent.glob(unfinished(Path("*")).name)
+    for file in [*kept.parent.glob(f"*/{EXPORT_FILE}"), *of_killed]:
+        folder = file if file.is_dir() else file.parent
         with suppress(OSError):  # another process may delete it too
-            if export.parent != kept and time.time() - export.stat().st_mtime > _UNUSED:
-                shutil.rmtree(export.parent)
-                shutil.rmtree(cache_folder() / "tensorrt" / export.parent.name)
+            if folder != kept and time.time() - file.stat().st_mtime > _UNUSED:
+                shutil.rmtree(folder)
+                shutil.rmtree(cache_folder() / "tensorrt" / folder.name)
 
 
 def weights_sha256(checkpoint: Path) -> str:

@@ -13,6 +13,7 @@ import yaml
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.config import VLJEPAConfig
 from vljepa_ros.model.strict import at_least, build
+from vljepa_ros.training.dataset import HARD_NEGATIVES
 from vljepa_ros.training.objective import check_objective
 
 
@@ -52,6 +53,7 @@ class TrainConfig:
     objective: str = "infonce"  # infonce, cosine, l1, l2, vicreg or sigreg
     temperature: float = 0.07  # of infonce, to begin with
     learn_temperature: bool = True
+    hard_negatives: int = HARD_NEGATIVES  # answers nearly right, for each sample; at most so many
     y_encoder_lr_multiplier: float = 0.05  # paper section 3.1
     decoder_noise: float = 0.6  # largest length of the noise added to a unit embedding
     precision: str = "fp32"  # of the forward passes: fp32 or bf16
@@ -66,6 +68,10 @@ class TrainConfig:
         at_least("training", 1, save_every=self.save_every)
         at_least("training", 0, workers=self.workers, decoder_noise=self.decoder_noise)
         at_least("training", 0, y_encoder_lr_multiplier=self.y_encoder_lr_multiplier)
+        if not 0 <= self.hard_negatives <= HARD_NEGATIVES:
+            raise CheckpointError(
+                f"hard_negatives is {self.hard_negatives}; give 0 to {HARD_NEGATIVES}"
+            )
         if not 0 < self.temperature < math.inf:
             raise CheckpointError(f"temperature is {self.temperature}; give one above 0")
         if not self.model.y_decoder.decodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -171,8 +172,18 @@ def _number(meaning: str) -> int:
 
 
 def window_frames(episode: Episode, last: int, window: WindowConfig) -> list[int]:
-    """Frames of the window that ends at `last`; the first is repeated before the episode."""
-    step = round(window.period / episode.facts["frame_period"])
+    """Frames of the window that ends at `last`; the first is repeated before the episode.
+
+    Raises:
+        InputError: frames so far apart are not in the episode, which a robot would find in time.
+    """
+    steps = window.period / episode.facts["frame_period"]
+    step = round(steps)
+    if step < 1 or not math.isclose(step, steps, rel_tol=1e-6):
+        raise InputError(
+            f"window.period is {window.period:g} s; give a multiple of the "
+            f"{episode.facts['frame_period']:g} s between the frames of the data"
+        )
     return [max(0, last - k * step) for k in reversed(range(window.frames))]
 
 

@@ -104,6 +104,8 @@ def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     ]
     part = shard.with_suffix(".part.npy")
     np.save(part, np.concatenate(rows))
+    # In this order: a kill in between leaves no tokens that pass for another X-Encoder's.
+    fingerprint_path(shard).unlink(missing_ok=True)
     part.replace(features_path(shard))
     fingerprint_path(shard).write_text(encoder.fingerprint, encoding="ascii")
 
@@ -117,8 +119,6 @@ def encode_missing(
 ) -> None:
     """Encode every finished shard that has no tokens of this X-Encoder yet.
 
-    Tokens without a fingerprint are taken for this X-Encoder's, and get its own.
-
     Args:
         root: data folder.
         sources: which generators' shards, for example ("tabletop", "composites").
@@ -127,12 +127,7 @@ def encode_missing(
         progress: called with shards done and in all.
     """
     shards = [shard for source in sources for shard in list_shards(root, source, split)]
-    missing = []
-    for shard in shards:
-        if _stored(shard, encoder.shape, encoder.fingerprint) is None:
-            missing.append(shard)
-        elif not fingerprint_path(shard).is_file():
-            fingerprint_path(shard).write_text(encoder.fingerprint, encoding="ascii")
+    missing = [s for s in shards if _stored(s, encoder.shape, encoder.fingerprint) is None]
     for done, shard in enumerate(missing):
         encode_shard(shard, encoder)
         progress(done + 1, len(missing))
@@ -194,11 +189,13 @@ def _stored(
 ) -> NDArray[np.float16] | None:
     """The tokens of a shard, mapped from disk; None where there are none of this X-Encoder.
 
-    Those of a shard that was written again since are of other pictures.
+    Those of a shard that was written again since are of other pictures; nobody knows whose those
+    without a fingerprint are.
     """
     path, made_by = features_path(shard), fingerprint_path(shard)
-    known = made_by.read_text(encoding="ascii") if made_by.is_file() else None
-    if None not in (known, fingerprint) and known != fingerprint:
+    if not made_by.is_file():
+        return None
+    if fingerprint is not None and made_by.read_text(encoding="ascii") != fingerprint:
         return None
     if not path.is_file() or path.stat().st_mtime_ns < shard.stat().st_mtime_ns:
         return None

@@ -58,7 +58,9 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
 
     def sampler(stage: str, weights: Mapping[str, float], conditioned: bool = True) -> Sampler:
         seed, shown = f"{config.seed}/{stage}", classes if conditioned else None
-        return Sampler(episodes, model.window, weights, seed, conditioned, shown)
+        return Sampler(
+            episodes, model.window, weights, seed, conditioned, shown, config.hard_negatives
+        )
 
     model.learn_words(training_words(sampler("words", KIND_WEIGHTS)))
     temperature = config.temperature
