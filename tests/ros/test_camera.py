@@ -23,7 +23,7 @@ CAMERA = Path(__file__).parents[2] / "benchmarks" / "camera.py"
 SENT = 300  # images, 10 s
 # Fast DDS without our settings lets through no more than one or two of 90 best-effort images;
 # with them and a kernel as it comes, about every fourth.
-ENOUGH = 30
+FEW, MANY = 30, 200
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,11 @@ def camera(bench: Any, reliability: str, images: int = SENT) -> Iterator[None]:
 @pytest.mark.parametrize("reliability", ["best_effort", "reliable", "best_effort"])
 def test_720p_at_30_hz_arrives(vqa: Any, reliability: str) -> None:
     before = vqa.counted("vqa", "frames received")
+    enough = FEW if reliability == "best_effort" and transport.loss() else MANY
     with camera(vqa, reliability):
         vqa.until(
-            lambda: vqa.counted("vqa", "frames received") >= before + ENOUGH,
-            f"{ENOUGH} of {SENT} images from a {reliability} camera",
+            lambda: vqa.counted("vqa", "frames received") >= before + enough,
+            f"{enough} of {SENT} images from a {reliability} camera",
             limit=30,
         )
     vqa.until(lambda: vqa.node.count_publishers("image") == 0, "the camera to be gone")
@@ -79,7 +80,7 @@ def test_an_answer_about_an_old_image_says_so(vqa: Any) -> None:
         ),
         "the silence to be noticed",
     )
-    assert answer.success and "no image has come for" in answer.message
+    assert answer.success and "no new image has come for" in answer.message
 
 
 def test_a_silent_camera_is_reported_with_causes_and_remedies(vqa: Any) -> None:
@@ -97,6 +98,19 @@ def test_a_topic_of_the_wrong_type_is_named(vqa: Any) -> None:
         "the warning",
     )
     vqa.node.destroy_publisher(wrong)
+
+
+def test_a_kernel_that_loses_images_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "rmem_max"
+    monkeypatch.setattr(transport, "_LIMIT", limit)
+    assert not transport.loss()
+    limit.write_text("212992\n")
+    fast = transport.get_rmw_implementation_identifier().startswith("rmw_fastrtps")
+    assert ("rmem_max is 212992" in transport.loss()) == fast
+    limit.write_text("4194304\n")
+    assert not transport.loss()
 
 
 def test_a_choice_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,8 +160,8 @@ def test_large_images_arrive_with_the_profile_for_this_machine_alone(
     vqa.wait_active("embedder")
     with camera(vqa, "best_effort"):
         vqa.until(
-            lambda: vqa.counted("embedder", "frames received") >= ENOUGH,
-            f"{ENOUGH} of {SENT} images",
+            lambda: vqa.counted("embedder", "frames received") >= FEW,
+            f"{FEW} of {SENT} images",
             limit=30,
         )
     process.stop()

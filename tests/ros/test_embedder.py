@@ -118,6 +118,7 @@ def test_labels_are_ranked(embedder: Any, show: Callable[..., list[SemanticEmbed
 def test_bad_images_are_counted_and_the_next_good_one_works(
     embedder: Any, show: Callable[..., list[SemanticEmbedding]]
 ) -> None:
+    """Each has a stamp of its own: one that stands still would be a bad image by itself."""
     show(100)
     bad = [
         Image(encoding="rgb8", width=320, height=240, step=960, data=bytes(100)),
@@ -127,6 +128,7 @@ def test_bad_images_are_counted_and_the_next_good_one_works(
     ]
     before = embedder.counted("embedder", "bad image")
     for number, message in enumerate(bad, 1):
+        message.header.stamp.sec, message.header.stamp.nanosec = 100, number * 100_000_000
         embedder.publish("image", message)
         embedder.until(
             lambda number=number: embedder.counted("embedder", "bad image") == before + number,
@@ -134,7 +136,8 @@ def test_bad_images_are_counted_and_the_next_good_one_works(
         )
     # The newest of several that come at once wins, so each was waited for.
     assert len(show(101)) == len(QUERIES)
-    assert "truncated" in embedder.processes[0].log()
+    log = embedder.processes[0].log()
+    assert "truncated" in log and "same stamp" not in log
 
 
 def test_diagnostics_tell_what_runs_and_how_fast(
@@ -180,6 +183,7 @@ def test_queries_and_labels_change_while_it_runs(
         ({"labels": [f"thing {n}" for n in range(5000)]}, "at most 4096"),
         ({"label_query": " "}, "empty"),
         ({"max_rate_hz": -1.0}, "range"),
+        ({"max_rate_hz": 1e-300}, "at least 0.001"),
         ({"model": "other"}, "read-only"),
     ],
 )

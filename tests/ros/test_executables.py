@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ament_index_python.packages import get_package_prefix
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from vljepa_ros.msg import ModelInfo
@@ -102,6 +105,20 @@ def test_it_may_only_build_what_later_starts_need(
         assert told in process.log() and "Traceback" not in process.log()
         assert "error" not in process.log().lower() or code
         fresh.processes.remove(process)
+
+
+def test_the_pipeline_builds_what_each_of_its_nodes_is_told(model: str, tmp_path: Path) -> None:
+    common = f"/**:\n  ros__parameters: {{build_only: true, model: {model}}}\n"
+    own = "/**/{}:\n  ros__parameters: {{runtime.{}}}\n".format
+    params = tmp_path / "params.yaml"
+    params.write_text(common + own("decoder", "backend: torch") + own("vqa", "precision: fp32"))
+    pipeline = Path(get_package_prefix("vljepa_ros")) / "lib" / "vljepa_ros" / "pipeline"
+    command = [pipeline, "--ros-args", "--params-file", params]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"embedder\]: .* runs in int8 with onnx", ended.stderr), ended.stderr
+    assert re.search(r"decoder\]: .* is built for torch", ended.stderr), ended.stderr
+    assert re.search(r"vqa\]: .* runs in fp32 with onnx", ended.stderr), ended.stderr
 
 
 def test_a_gate_has_nothing_to_build_and_ends(fresh: Any) -> None:

@@ -129,6 +129,14 @@ def test_it_starts_the_executables_and_ends_on_sigint(
 
 
 @needs_launch
+def test_the_topic_and_the_namespace_reach_the_node() -> None:
+    line = "[robot.embedder]: /camera/image_raw is received"
+    arguments = ["nodes:=embedder", "image_topic:=/camera/image_raw", "namespace:=robot"]
+    output, code = launched(arguments, lambda lines: any(line in told for told in lines))
+    assert line in output and code == 0, output
+
+
+@needs_launch
 def test_a_gate_that_is_only_to_build_ends(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters:\n    build_only: true\n")

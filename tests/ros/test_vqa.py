@@ -105,7 +105,7 @@ def test_bad_texts_get_a_reason_and_are_counted(filled: Any) -> None:
 def test_a_bad_image_spoils_only_the_questions_about_it(
     filled: Any, scene: Callable[..., np.ndarray], image: Callable[..., Image]
 ) -> None:
-    broken = image(scene(), 12)
+    broken = image(scene(), 12.1)
     broken.data = broken.data[:100]
     filled.publish("image", broken)
     answer = filled.until(
@@ -113,9 +113,14 @@ def test_a_bad_image_spoils_only_the_questions_about_it(
         "the broken image to be asked about",
     )
     assert "truncated" in answer.message
-    # Far enough ahead that the broken one has left the window.
-    filled.publish("image", image(scene(), 20))
-    filled.until(lambda: filled.call("ask", Ask, question="What?").success, "a good answer")
+    # The broken one is its second frame: that of 11.875 s, whose tokens are at hand, is too far.
+    before = filled.counted("vqa", "bad image")
+    filled.publish("image", image(scene(), 12.8))
+    answer = filled.until(
+        lambda: (got := filled.call("ask", Ask, question="What?")).success and got, "a good answer"
+    )
+    assert answer.header.stamp.sec == 12 and answer.header.stamp.nanosec == 800_000_000
+    filled.until(lambda: filled.counted("vqa", "bad image") > before, "the broken one in counts")
 
 
 def test_a_stamp_that_stands_still_is_a_bad_image(
@@ -127,6 +132,15 @@ def test_a_stamp_that_stands_still_is_a_bad_image(
         lambda: (filled.publish("image", still), filled.counted("vqa", "bad image") > before)[1],
         "it in the counts",
     )
+    # The answer is about the first of them, however many come.
+    answer = filled.until(
+        lambda: (
+            filled.publish("image", still),
+            (got := filled.call("ask", Ask, question="What?")).message and got,
+        )[1],
+        "the age in an answer",
+    )
+    assert answer.success and "no new image has come for" in answer.message
     assert "have the camera's driver set header.stamp" in filled.processes[0].log()
 
 

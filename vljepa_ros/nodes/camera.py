@@ -20,7 +20,7 @@ from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import choice, declare, declare_texts, texts
 from vljepa_ros.nodes.qos import newest_only
 from vljepa_ros.nodes.serialized import prepare, read_image
-from vljepa_ros.nodes.transport import remedy
+from vljepa_ros.nodes.transport import loss, remedy
 
 _CHECK_PERIOD = 0.5  # s
 _REPORT_PERIOD = 10.0  # s between two logs of the same silence
@@ -117,6 +117,7 @@ class ImageSubscription:
         # s without an image since there has been a publisher or none, and when it was last told
         self._silent = self._reported = 0.0
         self._told = ""  # the cause
+        self._warned = False  # of images that the kernel loses
         self._reliability = self._best_reliability()
         self._subscription = self._subscribe()
         # Steady: a camera may fall silent while simulated time stands still.
@@ -126,7 +127,7 @@ class ImageSubscription:
 
     @property
     def silence(self) -> float:
-        """For how long no image has come, in s; 0 below the parameter silence_timeout."""
+        """For how long no image has come that is used, in s; 0 below silence_timeout."""
         silence = time.monotonic() - self._received_at
         return silence if silence >= self._timeout else 0.0
 
@@ -152,10 +153,11 @@ class ImageSubscription:
 
     def _on_image(self, data: bytes) -> None:
         if self._is_open:
-            self._received, self._received_at = True, time.monotonic()
+            self._received = True
             with self._node.surviving("image"):
                 message = read_image(data, self._type_name)
                 self._check_stamp(to_nanoseconds(message.header.stamp))
+                self._received_at = time.monotonic()  # of one that is used
                 self._receive(message)
 
     def _check_stamp(self, stamp: int) -> None:
@@ -182,6 +184,7 @@ class ImageSubscription:
         publishers = self._node.get_publishers_info_by_topic(self.topic)
         if publishers:
             self._follow()
+            self._warn_of_loss()
         self._silent += _CHECK_PERIOD
         if self._received or bool(publishers) != self._has_publisher:
             self._received, self._silent, self._told = False, 0.0, ""
@@ -199,6 +202,13 @@ class ImageSubscription:
         self._reliability = wanted
         self._node.dispose(self._node.destroy_subscription, self._subscription)
         self._subscription = self._subscribe()
+
+    def _warn_of_loss(self) -> None:
+        """Say once that images will be lost, which is no silence."""
+        best_effort = self._reliability == ReliabilityPolicy.BEST_EFFORT
+        if best_effort and self._type is Image and not self._warned and (why := loss()):
+            self._warned = True
+            self._node.get_logger().warning(f"{self.topic} is received best-effort, and {why}")
 
     def _report(self, publishers: list[Any]) -> str:
         """What is told of the silence; into the log again and again while there is a publisher."""

@@ -57,6 +57,7 @@ class _Stream:
 
 
 _Frame = tuple[_Stream, Any]  # with its message
+_LEAST_RATE = 0.001  # Hz
 
 _PARTS = ("x_encoder", "predictor", "y_encoder")  # of the model; labels are embedded
 _CHANGEABLE = ("queries", "labels", "label_query", "max_rate_hz", "stride")
@@ -218,7 +219,10 @@ class Embedder(ModelNode):
                 "be embedded again for every frame"
             )
         asked = _Asked(queries, labels, check_text(wanted["label_query"].value, "label_query"))
-        return partial(self._apply, asked, wanted["max_rate_hz"].value, wanted["stride"].value)
+        rate = wanted["max_rate_hz"].value
+        if 0 < rate < _LEAST_RATE:
+            raise InputError(f"max_rate_hz is {rate:g}; give 0 for all, or at least {_LEAST_RATE}")
+        return partial(self._apply, asked, rate, wanted["stride"].value)
 
     def _apply(self, asked: _Asked, rate: float, stride: int) -> None:
         self._asked, self._rate, self._stride = asked, rate, stride

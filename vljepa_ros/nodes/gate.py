@@ -115,6 +115,8 @@ class Gate(ManagedNode):
             self.dispose(self.destroy_lifecycle_publisher, self._publisher)
 
     def details(self) -> Mapping[str, str]:
+        if not self.active or self._embeddings is None or not self._embeddings.hears:
+            return {}  # the last scores would pass for the present ones
         streams = list(self._streams.items())
         return {f"score of {query!r}": f"{stream.gate.score:.3f}" for query, stream in streams}
 

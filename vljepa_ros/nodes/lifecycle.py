@@ -82,14 +82,13 @@ class ManagedNode(LifecycleNode):
     def start(self) -> None:
         """Configure and activate if `autostart` says so; a failure is logged, not fatal.
 
-        With `build_only`, build and end the process instead.
+        With `build_only`, build instead; the process then ends when all its nodes have started.
 
         Raises:
             SystemExit: with code 1, it cannot be built.
         """
         if self.get_parameter("build_only").value:
             self.build()
-            rclpy.try_shutdown()
             return
         if not self.get_parameter("autostart").value:
             return
@@ -261,8 +260,10 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
                 nodes.append(node)
                 executor.add_node(node)
             for node in nodes:
-                if rclpy.ok() and not signals.asked():  # one that only builds ends the process
+                if not signals.asked():
                     node.start()
+            if any(node.get_parameter("build_only").value for node in nodes):
+                rclpy.try_shutdown()
             while rclpy.ok() and not signals.asked():
                 executor.spin_once()
                 for node in nodes:

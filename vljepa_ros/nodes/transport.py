@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from rclpy import get_rmw_implementation_identifier
 
 # Fast DDS 2 (Humble to Jazzy) reads the old one only; Fast DDS 3 reads both, with a complaint.
 _VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 _OLD_VARIABLE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _FAST_DDS_2 = ("humble", "iron", "jazzy")
+_LIMIT = Path("/proc/sys/net/core/rmem_max")  # bytes of a socket's buffer
+_ENOUGH = 4 << 20  # bytes, what config/fastdds.xml asks for
+_RAISE = f"sudo sysctl -w net.core.rmem_max={_ENOUGH}"
 _OWN_CHOICES = (_VARIABLE, _OLD_VARIABLE, "FASTDDS_BUILTIN_TRANSPORTS")
 
 
@@ -35,14 +39,30 @@ def receive_large_images() -> None:
         os.environ[variable] = str(profile)
 
 
+def loss() -> str:
+    """Why this machine loses large best-effort images, and what to do; empty if it does not."""
+    if not get_rmw_implementation_identifier().startswith("rmw_fastrtps"):
+        return ""
+    try:
+        limit = int(_LIMIT.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no Linux
+        return ""
+    if limit >= _ENOUGH:
+        return ""
+    return (
+        f"the kernel's limit net.core.rmem_max is {limit}, so that most large images are lost; "
+        f"raise it with `{_RAISE}`, use image_transport compressed, or have the camera publish "
+        "reliably"
+    )
+
+
 def remedy() -> str:
     """What to do when a camera's images do not arrive."""
     chosen = [name for name in _OWN_CHOICES if not _is_ours(os.environ.get(name))]
     own = f"unset {' and '.join(chosen)}, " if chosen else ""
     return (
         f"check that the camera runs; if it does and its images are large, {own}raise the "
-        "kernel's limit with `sudo sysctl -w net.core.rmem_max=4194304` or use "
-        "image_transport compressed"
+        f"kernel's limit with `{_RAISE}` or use image_transport compressed"
     )
 
 

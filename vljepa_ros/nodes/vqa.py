@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -121,7 +121,9 @@ class Vqa(ModelNode):
         response.window_start = to_time(window[0][0])
         response.model_id = engine.info.model_id
         if self._camera is not None and (silence := self._camera.silence):
-            response.message = f"no image has come for {silence:.0f} s; this is about the last one"
+            response.message = (
+                f"no new image has come for {silence:.0f} s; this is about the last one"
+            )
 
     def _encode(self, engine: Engine) -> tuple[list[tuple[int, Any]], dict[int, Any]]:
         """The newest image's window, oldest first, and the tokens of its frames, by stamp in ns.
@@ -135,18 +137,43 @@ class Vqa(ModelNode):
             window = self._window.sample(preferred=tokens) if self._window is not None else []
         if not window:
             raise InputError(f"no image has come on {topic} yet; start the camera and ask again")
-        missing = [(stamp, message) for stamp, message in window if stamp not in tokens]
-        if missing:
-            pictures = [to_rgb(message, engine.info.input_width) for _, message in missing]
-            made = dict(zip((s for s, _ in missing), engine.encode_frames(pictures), strict=True))
+        window, pictures = self._readable(window, tokens, engine.info.input_width)
+        if pictures:
+            rows = engine.encode_frames(list(pictures.values()))
+            made = dict(zip(pictures, rows, strict=True))
             tokens |= made
             with self._window_lock:
                 now = self._window.sample() if self._window is not None else []
                 if now and now[-1][0] >= window[-1][0]:  # else time ran backwards meanwhile
                     for stamp, row in made.items():
                         store.add(topic, stamp, row)
-        self.statistics.count("frames encoded", len(missing))
+        self.statistics.count("frames encoded", len(pictures))
         return window, tokens
+
+    def _readable(
+        self, window: list[tuple[int, Any]], tokens: Mapping[int, Any], size: int
+    ) -> tuple[list[tuple[int, Any]], dict[int, Any]]:
+        """A window whose frames have tokens or can be read, and the pictures of the latter.
+
+        For one that cannot, the next newer one stands.
+
+        Raises:
+            InputError: the newest cannot.
+        """
+        found: list[tuple[int, Any]] = []
+        pictures: dict[int, Any] = {}
+        for stamp, message in reversed(window):
+            try:
+                if stamp not in tokens:
+                    pictures[stamp] = to_rgb(message, size)
+            except InputError as error:
+                if not found:
+                    raise
+                self.bad_input("image", error)
+                found.append(found[-1])
+            else:
+                found.append((stamp, message))
+        return found[::-1], pictures
 
     def _embed_in_thread(
         self, request: EmbedText.Request, response: EmbedText.Response
