@@ -20,6 +20,10 @@ endif
 ENV := .venv/installed-$(ROS).stamp
 BUILT := install/built.stamp
 
+# glibc gives blocks as large as those of a training step back to the kernel, which clears them
+# anew each time; keeping them makes a step a tenth faster.
+KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=200000000
+
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -36,7 +40,7 @@ bench: $(BUILT)  ## measure the nodes; table and JSON (docs/performance.json)
 	@. tools/env.sh && exec python benchmarks/all.py --json docs/performance.json
 
 evidence: $(BUILT)  ## measure the paper's claims (docs/evidence.md); QUICK=1: a subset, into runs/
-	@. tools/env.sh && PYTHONPATH="$$PWD/benchmarks:$$PYTHONPATH" \
+	@. tools/env.sh && export PYTHONPATH="$$PWD/benchmarks:$$PYTHONPATH" $(KEEP_MEMORY) && \
 	  exec python -m evidence $(if $(QUICK),--quick)
 
 lint: $(ENV)  ## style (ruff) and types (mypy)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Collection, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -58,7 +59,7 @@ def measure(store: Store, name: str, data: Path, progress: Progress) -> Entry:
         progress.console.print(f"{name}: kept of {entry['date']}, {store.path(name)}")
         return entry
     source = store.work("selection") / "streams" if name == "replay" else data
-    shown = set(progress.task_ids)
+    shown, begun = set(progress.task_ids), time.monotonic()
     try:
         result = import_module(f"evidence.{name}").run(
             source, store.work(name), store.quick, progress
@@ -66,7 +67,9 @@ def measure(store: Store, name: str, data: Path, progress: Progress) -> Entry:
     finally:
         for task in set(progress.task_ids) - shown:
             progress.remove_task(task)
-    entry = {"model_id": store.model_id, "quick": store.quick, **machine(), "result": result}
+        minutes = store.spend(name, time.monotonic() - begun) / 60
+    facts = {"model_id": store.model_id, "quick": store.quick, "minutes": minutes, **machine()}
+    entry = {**facts, "result": result}
     store.save(name, entry)
     return entry
 
@@ -88,10 +91,15 @@ def present(name: str, entry: Entry, pictures: Path) -> dict[str, str]:
 
 
 def measured_on(entries: dict[str, Entry]) -> str:
-    """The table of what ran, the machine and the day of each result."""
-    head = ("claim", "what ran", "date", "processor", "cores")
+    """The table of what ran, the machine, the day and the minutes of each result."""
+    head = ("claim", "what ran", "date", "processor", "cores", "minutes")
     rows = [
-        (CLAIMS[name], _ran(name, e["model_id"]), e["date"], e["processor"], e["cores"])
+        (
+            CLAIMS[name],
+            _ran(name, e["model_id"]),
+            *(e[fact] for fact in ("date", "processor", "cores")),
+            f"{e['minutes']:.0f}" if "minutes" in e else "",
+        )
         for name, e in entries.items()
     ]
     return table(head, rows)

@@ -51,6 +51,13 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def spend(self, name: str, seconds: float) -> float:
+        """Add to the time that a claim has taken in all its runs; the sum in s."""
+        path = self.path(name).with_suffix(".seconds")
+        total = seconds + (float(path.read_text("utf-8")) if path.is_file() else 0.0)
+        write_whole(path, f"{total}\n")
+        return total
+
     def load(self, name: str) -> Entry | None:
         """What `save` wrote; None where there is nothing."""
         if not self.path(name).is_file():

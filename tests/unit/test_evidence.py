@@ -136,6 +136,25 @@ def test_a_claim_that_fails_ends_no_other(claims: Claims, tmp_path: Path) -> Non
     assert claims.measured == {**dict.fromkeys(driver.CLAIMS, 1), "selection": 2}
 
 
+def test_the_time_of_a_claim_is_that_of_all_its_runs(
+    claims: Claims, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clock = iter(range(0, 100_000, 600))  # s, ten minutes each time that somebody looks
+    monkeypatch.setattr(driver, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    claims.broken = {"tasks"}
+    driver.main(["tasks"])
+    claims.broken = set()
+    driver.main(["tasks"])
+    figures = json.loads((tmp_path / "docs" / "evidence.json").read_text())
+    assert figures["tasks"]["minutes"] == 20
+    (row,) = [
+        r
+        for r in block((tmp_path / "docs" / "evidence.md").read_text(), "machine").splitlines()
+        if "many tasks" in r
+    ]
+    assert row.endswith("| 20 |")
+
+
 def test_a_run_of_one_claim_leaves_the_others_as_they_are(claims: Claims, tmp_path: Path) -> None:
     driver.main([])
     page = tmp_path / "docs" / "evidence.md"
