@@ -120,7 +120,7 @@ def answers(engines: Mapping[str, Engine], data: Path, trials: int) -> list[dict
     """Share of right answers on held-out tabletop frames; none without episodes."""
     shares = {}
     for name, engine in engines.items():
-        evaluation = Evaluation(engine, data, "test", trials=trials, pictures=True)
+        evaluation = Evaluation(engine, data, "test", trials=trials)
         if "tabletop" not in evaluation.sources:
             print("left out: right answers, which need `vljepa data`", file=sys.stderr)
             return []

@@ -165,29 +165,18 @@ def _evaluate(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vljepa_ros.model.parts import build_x_encoder
     from vljepa_ros.runtime import Engine
+    from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.streaming.gate import GateConfig
-    from vljepa_ros.training.evaluate import Evaluation
+    from vljepa_ros.training.evaluate import Evaluation, own_tokens
 
     wanted = EngineConfig(backend=options.backend, precision=options.precision)
     engine = Engine.load(options.model, wanted)
     info = engine.info
     # The stored tokens are those of fp32: what is to be measured in another way makes its own.
-    pictures = (info.backend, info.precision) != ("torch", "fp32")
-    fingerprint = None
-    if not pictures and info.frame_tokens is not None:
-        encoder = build_x_encoder(_model_config(options.model).x_encoder)
-        encoder.load_pretrained()
-        fingerprint = encoder.fingerprint()
-    make = partial(
-        Evaluation,
-        engine,
-        options.data,
-        options.split,
-        pictures=pictures,
-        fingerprint=fingerprint,
-    )
+    in_fp32 = (info.backend, info.precision) == ("torch", "fp32")
+    tokens = own_tokens(find_model(options.model)) if in_fp32 else None
+    make = partial(Evaluation, engine, options.data, options.split, fingerprint=tokens)
     evaluation = make()
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")

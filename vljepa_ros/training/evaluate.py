@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
+from vljepa_ros.model import VLJEPA
+from vljepa_ros.model.checkpoint import is_dual_encoder, load_checkpoint
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
@@ -38,7 +41,32 @@ _WAYS = 10  # labels of a classification
 _STREAM_QUERY = "What is happening?"
 _LABEL_QUERY = "What is shown?"  # the embedder's default
 _SHARES = ("value", "chance")
+_ALIKE = 0.9999  # least cosine of embeddings that differ by rounding, to fp16 the most
 TOLD_KINDS = ("caption", "event", "what", "count", "where", "exists")  # both sources have them
+
+
+def own_tokens(folder: Path) -> str | None:
+    """Fingerprint of the stored tokens that are what a model makes; None where it makes others.
+
+    That is so where `vljepa data` stores none, and where the model was trained with other
+    embeddings of its classes' names than `vljepa data` makes today.
+
+    Args:
+        folder: of the model.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    if is_dual_encoder(folder):
+        return None
+    model = load_checkpoint(folder)
+    if not model.x_encoder.frame_wise:
+        return None
+    published = VLJEPA(model.config)
+    published.load_pretrained()
+    pairs = model.x_encoder.class_embeddings, published.x_encoder.class_embeddings
+    alike = bool((F.cosine_similarity(*pairs) > _ALIKE).all())
+    return published.x_encoder.fingerprint() if alike else None
 
 
 @dataclass(frozen=True)
@@ -65,8 +93,8 @@ class Evaluation:
         trials: questions of each kind.
         blind: ask about the frames of another episode. What a metric still reaches comes from
             the words and frequencies of the questions, and is the floor to compare with.
-        pictures: let the engine encode the frames, instead of reading their stored tokens.
-        fingerprint: of the X-Encoder whose stored tokens are wanted; None for any of their shape.
+        fingerprint: of the stored tokens that are the engine's own, see `own_tokens`; None to let
+            it encode the frames, which takes several times as long.
 
     Raises:
         InputError: a shard has no tokens, or those of another X-Encoder.
@@ -80,14 +108,13 @@ class Evaluation:
         seed: int = 0,
         trials: int = 400,
         blind: bool = False,
-        pictures: bool = False,
         fingerprint: str | None = None,
     ) -> None:
         self.engine = engine
         self.count = trials
         self.other = Random(seed) if blind else None
         self.seed = seed
-        self.split, self.pictures, self.fingerprint = split, pictures, fingerprint
+        self.split, self.fingerprint = split, fingerprint
         self.cache = data / "sources"
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
         loaded = {s: self._load(data, s, split) for s in ("tabletop", "composites")}
@@ -95,7 +122,7 @@ class Evaluation:
 
     def _load(self, data: Path, source: str, split: str) -> list[Episode]:
         shape = self.engine.info.frame_tokens
-        if shape is None or self.pictures:
+        if shape is None or self.fingerprint is None:
             return load_pictures(data, (source,), split, self.engine.info.input_width)
         return load_episodes(data, (source,), split, shape, self.fingerprint)
 
