@@ -21,7 +21,7 @@ ENV := .venv/installed-$(ROS).stamp
 BUILT := install/built.stamp
 
 # glibc gives blocks as large as those of a training step back to the kernel, which clears them
-# anew each time; keeping them makes a step a tenth faster.
+# anew each time. So they are kept.
 KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=20000000000 MALLOC_TOP_PAD_=200000000
 
 help:  ## list the targets

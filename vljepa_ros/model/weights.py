@@ -27,11 +27,9 @@ def find_weights(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     try:
         return _snapshot(name, local_files_only=True)
-    except (LocalEntryNotFoundError, ValueError):  # or a name that is none, as the hub says
+    except (OSError, ValueError):  # there is none, it is not to be read, or the name is no name
         return fetch_weights(name)
 
 
