@@ -254,8 +254,8 @@ def opening(result: Any) -> str:
         f"Writing a sentence at even intervals takes **{_saved(_GATE)(result)}** as "
         f"many sentences as the change gate, which decides live, for descriptions of the same "
         f"quality (equal CIDEr, a score of captions; {streams['counts']['test']} held-out streams "
-        f"of {streams['seconds']:g} s). The nodes also use the sentence of a meaning again that "
-        f"they have described before; if even intervals do so too, they take "
+        f"of {streams['seconds']:g} s). The nodes also reuse the sentence of a meaning that they "
+        f"have described before; if even intervals do too, they take "
         f"**{_saved_beyond_recall(result)}** as many. The paper reports 2.85x, on other videos, "
         f"choosing the moments after each has ended. [All claims, measured](docs/evidence.md)."
     )
