@@ -111,7 +111,7 @@ def compared(minutes: float) -> list[dict[str, Any]]:
     ours, what = watch(minutes, FASTEST), f"CPU of {minutes:g} minutes"
     shared = ours["encoding"] + ours["watching"]
     ratio = (shared + ours["every frame"]) / (shared + ours["at shifts"])
-    selective = "gate, and decoding what was not told before"
+    selective = "gate, and decoding what was not described before"
     every = "decoding every processed frame"
     rows = [row(f"{what}, {selective}", every, ratio, "at least 3x", dict(ours))]
     try:

@@ -40,7 +40,7 @@ def declare_camera(node: ManagedNode) -> None:
     declare(node, "image_transport", "raw", transport, read_only=True)
     reliability = "auto to match the publisher; reliable or best_effort to force it"
     declare(node, "image_reliability", "auto", reliability, read_only=True)
-    timeout = "s without an image until it is reported"
+    timeout = "s without an image before a warning"
     declare(node, "silence_timeout", 5.0, timeout, span=(0.1, 3600.0), read_only=True)
 
 

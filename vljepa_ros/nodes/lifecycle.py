@@ -33,7 +33,7 @@ class ManagedNode(LifecycleNode):
 
     Publishes: `/diagnostics` (diagnostic_msgs/DiagnosticArray, once a second).
     Parameters: autostart (bool, true), configure and activate at start; build_only (bool, false),
-    make what later starts need, and end.
+    build exports and engines, then exit.
 
     A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`. It may set
     `arguments` before it comes here: ROS arguments for this node alone, which go before those of
@@ -45,7 +45,7 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str) -> None:
         super().__init__(name, cli_args=list(self.arguments) or None)
         declare(self, "autostart", True, "configure and activate at start", read_only=True)
-        build_only = "make what later starts need, and end"
+        build_only = "build exports and engines, then exit"
         declare(self, "build_only", False, build_only, read_only=True)
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)

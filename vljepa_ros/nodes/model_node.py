@@ -21,7 +21,7 @@ _PARAMETERS = (
     ("device", "cpu", "cpu or cuda:0; with ONNX Runtime also tensorrt:0"),
     ("runtime.backend", "auto", "torch; onnx; auto: onnx, and torch where that does not work"),
     ("runtime.precision", "auto", "fp32, fp16, bf16, int8; auto: the fastest that passes"),
-    ("runtime.allow_fallback", False, "run on the CPU when the device is not to be had"),
+    ("runtime.allow_fallback", False, "run on the CPU if the device is unavailable"),
     ("runtime.allow_drift", False, "run although the comparison with torch in fp32 fails"),
 )
 

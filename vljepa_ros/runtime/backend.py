@@ -26,7 +26,7 @@ class EngineConfig:
         device: "cpu", "cuda:0", or for ONNX Runtime "tensorrt:0".
         precision: "fp32", "fp16", "bf16" (torch only), "int8" (ONNX Runtime only), or "auto",
             the fastest that passes the parity check.
-        allow_fallback: run on the CPU when the device is not to be had.
+        allow_fallback: run on the CPU if the device is unavailable.
         allow_drift: run although the parity check fails.
         parts: those of `PARTS` that will be used; only they are compared, and kept in memory.
 

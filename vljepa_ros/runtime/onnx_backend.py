@@ -29,7 +29,7 @@ class OnnxBackend:
         config: how to run it.
 
     Raises:
-        EngineError: the folder is damaged, or ONNX Runtime or the device is not to be had.
+        EngineError: the folder is damaged, or ONNX Runtime or the device is unavailable.
     """
 
     def __init__(self, folder: Path, config: EngineConfig) -> None:
