@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ CONFIG_FOLDERS = [
     root / "config" / "models" for root in (Path(__file__).resolve().parents[1], *_INSTALLED)
 ]
 _MODEL_HELP = "shipped name, folder of a checkpoint, or file of config/models/ or its name"
+_DATA_HELP = "folder of `vljepa data` (default: data)"
 _SPLITS = ("val", "test", "train")  # the small ones first
 _HELD_OUT = {"val": 50, "test": 200}  # episodes of each source
 
@@ -55,13 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--tabletop", type=int, default=3200, help="training episodes simulated")
     data.add_argument("--composites", type=int, default=1000, help="training episodes composited")
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
-    data.add_argument("--seed", type=int, default=0)
+    data.add_argument("--seed", type=int, default=0, help="of all episodes (default: 0)")
     data.add_argument("--workers", type=int, default=2, help="processes")
     data.set_defaults(run=_data)
 
     train = commands.add_parser("train", help="train a model, or go on with a run")
     train.add_argument("--config", type=Path, required=True, help="YAML of config/models/")
-    train.add_argument("--data", type=Path, default=Path("data"))
+    train.add_argument("--data", type=Path, default=Path("data"), help=_DATA_HELP)
     train.add_argument(
         "--run", type=Path, dest="run_folder", help="folder (default: runs/ and the model's name)"
     )
@@ -69,23 +69,23 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("eval", help="measure a model on held-out episodes")
     evaluate.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
-    evaluate.add_argument("--data", type=Path, default=Path("data"))
+    evaluate.add_argument("--data", type=Path, default=Path("data"), help=_DATA_HELP)
     evaluate.add_argument("--split", choices=("val", "test"), default="test")
     evaluate.add_argument(
-        "--backend", choices=BACKENDS, default="torch", help="(default: torch; of nodes: auto)"
+        "--backend", choices=BACKENDS, default="torch", help="(default: torch; nodes: auto)"
     )
     evaluate.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32", help="(default: fp32; of nodes: auto)"
+        "--precision", choices=PRECISIONS, default="fp32", help="(default: fp32; nodes: auto)"
     )
     evaluate.set_defaults(run=_evaluate)
     info = commands.add_parser("model-info", help="count a model's parameters, without weights")
     info.add_argument("model", help=_MODEL_HELP)
     info.set_defaults(run=_model_info)
 
-    fetch = commands.add_parser("fetch", help="get a model's published weights ahead")
+    fetch = commands.add_parser("fetch", help="download a model's published weights")
     fetch.add_argument("model", help=f"{_MODEL_HELP}; or a repository of the hub")
     fetch.set_defaults(run=_fetch)
-    export = commands.add_parser("export", help="make what ONNX Runtime runs, ahead of a start")
+    export = commands.add_parser("export", help="export a model for ONNX Runtime")
     export.add_argument("model", nargs="?", default="vljepa-tiny", help="shipped name or folder")
     export.add_argument(
         "--precision", choices=("fp32", "fp16", "int8"), default="int8", help="(default: int8)"
@@ -175,16 +175,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     info = engine.info
     # The stored tokens are those of fp32: what is to be measured in another way makes its own.
     in_fp32 = (info.backend, info.precision) == ("torch", "fp32")
-    tokens = own_tokens(find_model(options.model)) if in_fp32 else None
-    make = partial(Evaluation, engine, options.data, options.split, fingerprint=tokens)
-    evaluation = make()
+    storable = in_fp32 and info.frame_tokens is not None
+    tokens = own_tokens(find_model(options.model)) if storable else None
+    evaluation = Evaluation(engine, options.data, options.split, fingerprint=tokens)
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
     measured = f"{info.model_id}, {info.backend} in {info.precision}"
-    table = Table(title=f"{measured}, on held-out episodes ({options.split})")
+    table = Table(
+        title=f"{measured}, on held-out episodes ({options.split})",
+        caption="95%: as if trials were independent; several are of one episode",
+    )
     for column in ("metric", "value", "95%", "blind", "chance", "trials"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    blind = make(blind=True).run()
+    blind = evaluation.blinded().run()
     floors = {metric.name: f"{metric.value:.3f}" for metric in blind}
     for metric in evaluation.run():
         table.add_row(

@@ -17,6 +17,7 @@ from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.features import (
+    Encoded,
     encode_missing,
     features_path,
     fingerprint_path,
@@ -52,6 +53,27 @@ def test_pictures_are_those_that_were_encoded(data: Path, x_encoder: EfficientNe
             tokens = x_encoder.encode_frames(torch.from_numpy(drawn).permute(0, 3, 1, 2))
         # What differs is the rounding to float16.
         np.testing.assert_allclose(tokens.numpy(), stored.frames[[7, 0]], rtol=1e-3, atol=1e-3)
+
+
+def test_frames_are_encoded_once(data: Path, encoder: FrameEncoder) -> None:
+    (pictures, *_), (stored, *_) = (
+        load_pictures(data, _SOURCES, "train", 224),
+        load_episodes(data, _SOURCES, "train", _SHAPE),
+    )
+    made = 0
+
+    def encode(frames: list[np.ndarray]) -> np.ndarray:
+        nonlocal made
+        made += len(frames)
+        return encoder(np.stack(frames))
+
+    frames = Encoded(pictures.frames, encode)
+    assert len(frames) == len(pictures.frames)
+    for numbers in ([0, 0, 0, 2], [2, 4, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7]):
+        tokens = frames[numbers]
+        assert tokens.dtype == np.float16
+        np.testing.assert_allclose(tokens, stored.frames[numbers], rtol=1e-2, atol=1e-2)
+    assert made == 8
 
 
 def test_tokens_of_another_x_encoder_are_refused_and_made_again(

@@ -162,7 +162,8 @@ def test_a_model_that_knows_is_right_unless_blind(
     ]
     monkeypatch.setattr(evaluate, "load_photographs", lambda cache: shown)
     engine: Any = KnowingEngine()
-    metrics = Evaluation(engine, tmp_path, "test", blind=blind).photographs()
+    evaluation = Evaluation(engine, tmp_path, "test")
+    metrics = (evaluation.blinded() if blind else evaluation).photographs()
     assert [(m.value, m.chance, m.trials) for m in metrics] == [(share, 0.25, 4)] * 2
 
 

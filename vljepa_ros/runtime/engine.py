@@ -169,7 +169,8 @@ class Engine:
         """Decode embeddings into text.
 
         Args:
-            embeddings: (B, D).
+            embeddings: (B, D). In int8 those that are decoded together share scales, so that now
+                and then a word is another one than if each were decoded alone.
             min_confidence: a text less sure than this becomes UNSURE, with its confidence, so
                 that a robot does not invent.
 

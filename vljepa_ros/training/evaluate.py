@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import Sampler, window_frames
-from vljepa_ros.training.features import Episode, load_episodes, load_pictures
+from vljepa_ros.training.features import Encoded, Episode, load_episodes, load_pictures
 from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.paraphrases import caption_triplets, triplet_metric, written_triplets
 from vljepa_ros.training.photographs import draw_choices, load_photographs
@@ -91,10 +91,8 @@ class Evaluation:
         split: "val" or "test".
         seed: of the drawn windows; the same seed asks the same questions.
         trials: questions of each kind.
-        blind: ask about the frames of another episode. What a metric still reaches comes from
-            the words and frequencies of the questions, and is the floor to compare with.
         fingerprint: of the stored tokens that are the engine's own, see `own_tokens`; None to let
-            it encode the frames, which takes several times as long.
+            it encode the frames, and keep their tokens (vljepa-tiny's test split: 1.7 GB).
 
     Raises:
         InputError: a shard has no tokens, or those of another X-Encoder.
@@ -107,12 +105,11 @@ class Evaluation:
         split: str,
         seed: int = 0,
         trials: int = 400,
-        blind: bool = False,
         fingerprint: str | None = None,
     ) -> None:
         self.engine = engine
         self.count = trials
-        self.other = Random(seed) if blind else None
+        self.other: Random | None = None  # draws the episode that is shown instead
         self.seed = seed
         self.split, self.fingerprint = split, fingerprint
         self.cache = data / "sources"
@@ -121,10 +118,23 @@ class Evaluation:
         self.sources = {source: episodes for source, episodes in loaded.items() if episodes}
 
     def _load(self, data: Path, source: str, split: str) -> list[Episode]:
-        shape = self.engine.info.frame_tokens
-        if shape is None or self.fingerprint is None:
-            return load_pictures(data, (source,), split, self.engine.info.input_width)
-        return load_episodes(data, (source,), split, shape, self.fingerprint)
+        info = self.engine.info
+        if info.frame_tokens is not None and self.fingerprint is not None:
+            return load_episodes(data, (source,), split, info.frame_tokens, self.fingerprint)
+        episodes = load_pictures(data, (source,), split, info.input_width)
+        if info.frame_tokens is None and info.conditioned:
+            return episodes  # it encodes whole windows, of such pictures
+        encode = self.engine.encode_frames
+        return [replace(e, frames=Encoded(e.frames, encode)) for e in episodes]
+
+    def blinded(self) -> Evaluation:
+        """The same questions about another episode's frames: the floor to compare with.
+
+        What a metric still reaches there comes from the words and frequencies of the questions.
+        """
+        other = copy.copy(self)
+        other.other = Random(self.seed)
+        return other
 
     def run(self) -> list[Metric]:
         """All metrics of the sources that have episodes; photographs on the test split only.
@@ -203,9 +213,10 @@ class Evaluation:
         metrics = []
         for kind in TOLD_KINDS:
             drawn = self._draw(episodes, kind)
-            decoded = self.engine.decode(np.concatenate([self._predict(draw) for draw in drawn]))
+            # One by one, as the nodes do: in int8 texts that are decoded together share scales.
+            decoded = [self.engine.decode(self._predict(draw))[0] for draw in drawn]
             right = sum(
-                text.text in (answer.lower() for answer in sample.answers)
+                text.text.lower() in (answer.lower() for answer in sample.answers)
                 for text, (sample, _, _) in zip(decoded, drawn, strict=True)
             )
             chance = 1 / len({sample.meaning for sample, _, _ in drawn})
@@ -255,10 +266,9 @@ class Evaluation:
         for episode in (e for episodes in self.sources.values() for e in episodes):
             gate = ChangeGate(config)
             period = int(episode.facts["frame_period"] * 1e9)
-            tokens = self._tokens(episode, range(len(episode.frames)))
             for last in range(len(episode.frames)):
                 window = window_frames(episode, last, self.window)
-                embedding = self.engine.predict(list(tokens[window]), [_STREAM_QUERY])[0]
+                embedding = self._embed(episode, window, _STREAM_QUERY)[0]
                 shift = gate.update(last * period, embedding)
                 decoded += shift is not None
                 first += shift is not None and shift.trigger == Trigger.FIRST
@@ -282,19 +292,9 @@ class Evaluation:
         sample, episode, frames = draw
         if self.other is not None:
             episodes = [e for e in self.sources[episode.facts["source"]] if e is not episode]
-            episode = self.other.choice(episodes)
+            episode = self.other.choice(episodes or [episode])
             frames = [min(frame, len(episode.frames) - 1) for frame in frames]
         return self._embed(episode, frames, sample.query)
 
-    def _embed(self, episode: Episode, frames: Sequence[int], query: str) -> NDArray[np.float32]:
-        return self.engine.predict(list(self._tokens(episode, frames)), [query])
-
-    def _tokens(self, episode: Episode, frames: Sequence[int]) -> NDArray[Any]:
-        """Tokens (F, ...) of frames of an episode, as stored or by the engine."""
-        drawn = episode.frames[list(frames)]
-        if drawn.dtype != np.uint8:
-            return drawn
-        # As many together as the engine sees in a window: more would only take more memory.
-        step = self.window.frames
-        parts = [drawn[start : start + step] for start in range(0, len(drawn), step)]
-        return np.concatenate([self.engine.encode_frames(list(part)) for part in parts])
+    def _embed(self, episode: Episode, frames: list[int], query: str) -> NDArray[np.float32]:
+        return self.engine.predict(list(episode.frames[frames]), [query])

@@ -80,6 +80,33 @@ class Pictures:
         return np.stack(pictures)
 
 
+class Encoded:
+    """Frames that are encoded when they are first asked for, and whose tokens are kept.
+
+    Args:
+        pictures: the frames.
+        encode: of a list of (S, S, 3) uint8 RGB to tokens (F, ...).
+    """
+
+    def __init__(
+        self, pictures: Frames, encode: Callable[[list[NDArray[np.uint8]]], NDArray[Any]]
+    ) -> None:
+        self._pictures, self._encode = pictures, encode
+        self._kept: dict[int, NDArray[np.float16]] = {}
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, numbers: list[int]) -> NDArray[np.float16]:
+        """(T, ...) float16 tokens, as `vljepa data` stores them."""
+        missing = [number for number in dict.fromkeys(numbers) if number not in self._kept]
+        for start in range(0, len(missing), _BATCH):
+            part = missing[start : start + _BATCH]
+            made = self._encode(list(self._pictures[part])).astype(np.float16)
+            self._kept.update(zip(part, made, strict=True))
+        return np.stack([self._kept[number] for number in numbers])
+
+
 def features_path(shard: Path) -> Path:
     """Where the tokens of a shard are stored."""
     return shard.with_suffix(".tokens.npy")
