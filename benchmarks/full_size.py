@@ -90,10 +90,11 @@ def learning(config: TrainConfig, data: Path, device: str) -> list[dict[str, Any
     if not episodes:
         print("left out: training, which needs `vljepa data`", file=sys.stderr)
         return []
-    sampler = Sampler(episodes, config.model.window, KIND_WEIGHTS, seed=0)
+    wrong = config.hard_negatives
+    sampler = Sampler(episodes, config.model.window, KIND_WEIGHTS, seed=0, negatives=wrong)
     model = VLJEPA(config.model)
     model.load_pretrained()
-    step = AlignmentStep(model, build_objective("infonce", 0.07, True)).to(device).train()
+    step = AlignmentStep(model, build_objective("infonce", 0.07, True), wrong).to(device).train()
     optimizer = torch.optim.AdamW([p for p in step.parameters() if p.requires_grad], fused=True)
     rows = []
     for size in BATCHES:

@@ -89,7 +89,7 @@ class EmbeddingArm:
             base.query.dim,
             config.embedding_dim,
         )
-        self.step = AlignmentStep(self.model, InfoNCE())
+        self.step = AlignmentStep(self.model, InfoNCE(), negatives=0)
         self.step.texts = Targets(self.model)
         self.step.texts.known = known
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -15,6 +20,7 @@ import pytest
 from vljepa_ros.errors import EngineError
 from vljepa_ros.runtime import FASTEST, Engine, EngineConfig, choice, parity
 from vljepa_ros.runtime.choice import load_backend, prepare
+from vljepa_ros.runtime.exported import EXPORT_FILE, exported_folder
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.runtime.torch_backend import TorchBackend
@@ -69,6 +75,12 @@ def test_on_a_gpu_torch_tries_bf16_where_fp16_drifts(
     monkeypatch.setattr(choice, "_compared", compared)
     gpu = EngineConfig(backend="torch", device="cuda:0", precision="auto")
     assert load_backend(small, gpu) is there and asked == ["fp16", "bf16"]
+
+
+@pytest.mark.parametrize(("precision", "backend"), [("bf16", "torch"), ("int8", "onnx")])
+def test_a_precision_that_one_library_has_is_left_to_it(precision: str, backend: str) -> None:
+    (only,) = choice._choices(EngineConfig(backend="auto", precision=precision))
+    assert (only.backend, only.precision) == (backend, precision)
 
 
 @pytest.mark.parametrize("allowed", [False, True])
@@ -222,3 +234,40 @@ def test_the_cpu_may_take_over_where_torch_is_not_installed(
         load_backend(small, gpu)
     info = load_backend(small, replace(gpu, allow_fallback=True)).info
     assert (info.backend, info.device, info.precision) == ("onnx", "cpu", "int8")
+
+
+def test_an_export_in_use_is_noted_and_those_long_unused_are_deleted(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare(small, "fp32")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "vljepa_ros.runtime.export.export", lambda _, folder, __: shutil.copytree(made, folder)
+    )
+    old = exported_folder(small, "fp32").with_name("old")
+    shutil.copytree(made, old)
+    os.utime(old / EXPORT_FILE, (1, 1))
+    folder = prepare(small, "fp32")
+    assert folder.is_relative_to(tmp_path) and not old.exists()
+    os.utime(folder / EXPORT_FILE, (1, 1))
+    assert prepare(small, "fp32") == folder
+    assert (folder / EXPORT_FILE).stat().st_mtime > 1
+
+
+def test_of_many_that_start_at_once_one_exports(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare(small, "fp32")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    begun = Barrier(2, timeout=30)
+    exported = []
+
+    def export(_: Path, folder: Path, __: str) -> None:
+        exported.append(folder)
+        time.sleep(0.5)  # the other one would come here too
+        shutil.copytree(made, folder)
+
+    monkeypatch.setattr("vljepa_ros.runtime.export.export", export)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: (begun.wait(), prepare(small, "fp32"))[1], range(2))
+    assert [first] == [second] == exported

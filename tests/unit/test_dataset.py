@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vljepa_ros.errors import InputError
 from vljepa_ros.model.config import WindowConfig
+from vljepa_ros.training import dataset
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode
 
@@ -81,3 +83,11 @@ def test_an_event_is_asked_about_but_for_its_first_frame(episode: Episode, kind:
 def test_stages_draw_different_batches(episode: Episode) -> None:
     first, second = (Sampler([episode], WINDOW, {"what": 1.0}, s).batch(0, 40) for s in "ab")
     assert first.texts != second.texts
+
+
+def test_what_can_never_be_asked_is_an_error(
+    episode: Episode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dataset, "_TRIES", 50)
+    with pytest.raises(InputError, match="of these 1 episodes can be asked for lamp"):
+        Sampler([episode], WINDOW, {"lamp": 1.0}, 0).draw()

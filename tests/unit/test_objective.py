@@ -44,6 +44,19 @@ def test_equal_answers_are_no_negatives() -> None:
         assert with_duplicate <= without + 0.1
 
 
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_hard_negatives_change_the_loss_of_those_that_take_them(kind: str) -> None:
+    torch.manual_seed(0)
+    objective = build_objective(kind, 0.07, True)
+    predicted, target, meanings = _unit(3), _unit(3), torch.arange(3)[:, None]
+    negatives = _unit(6).unflatten(0, (3, 2))
+    losses = []
+    for given in (negatives, None):
+        torch.manual_seed(0)  # SIGReg draws directions
+        losses.append(objective(predicted, target, meanings, given))
+    assert torch.equal(*losses) != objective.takes_negatives
+
+
 def test_hard_negatives_count_in_their_own_row_only() -> None:
     torch.manual_seed(0)
     predicted, target, wrong = _unit(3), _unit(3), _unit(2)

@@ -62,7 +62,7 @@ def test_a_stage_that_cannot_train_is_refused(wrong: dict[str, Any], match: str)
         ({"save_every": 0}, "save_every is 0"),
         ({"workers": -1}, "workers is -1"),
         ({"decoder_noise": float("nan")}, "decoder_noise is nan"),
-        ({"temperature": 0.0}, "temperature is 0"),
+        ({"temperature": 0.009}, "temperature is 0.009; give at least 0.01"),
         ({"hard_negatives": 5}, "hard_negatives is 5; give 0 to 4"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import shutil
@@ -16,6 +17,7 @@ from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.checkpoint import save_checkpoint
 from vljepa_ros.model.config import (
     MiniLMConfig,
@@ -36,6 +38,7 @@ from vljepa_ros.training.loop import train
 from vljepa_ros.training.objective import Objective
 from vljepa_ros.training.optimise import TRAINED_FILE, knows_bf16
 from vljepa_ros.training.photographs import Photograph
+from vljepa_ros.training.shards import shard_path
 
 _SOURCES = ("composites",)
 _SHAPE = (54, 976)  # of the tokens of a frame
@@ -54,6 +57,19 @@ CONFIG = TrainConfig(
     save_every=2,
     precision="bf16" if knows_bf16() else "fp32",  # emulated, it takes fifty times as long
 )
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, VLJEPA]:
+    """The folder of a run of CONFIG, and its model."""
+    run = tmp_path_factory.mktemp("run")
+    return run, train(CONFIG, data, run)
+
+
+@pytest.fixture
+def run(trained: tuple[Path, VLJEPA], tmp_path: Path) -> Path:
+    """A copy of the run, to be changed."""
+    return shutil.copytree(trained[0], tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +145,11 @@ def test_no_episodes_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_ends_as_one_that_was_not(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path,
+    trained: tuple[Path, VLJEPA],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = train(CONFIG, data, tmp_path / "whole")
     batch, drawn = Sampler.batch, []
 
     def kill_twice(self: Sampler, number: int, *rest: int) -> Batch:
@@ -145,22 +163,20 @@ def test_a_killed_run_ends_as_one_that_was_not(
         with pytest.raises(KeyboardInterrupt):
             train(CONFIG, data, tmp_path / "killed")
     resumed = train(CONFIG, data, tmp_path / "killed")
-    state = whole.trained_state()
+    state = trained[1].trained_state()
     for name, tensor in resumed.trained_state().items():
         torch.testing.assert_close(tensor, state[name], msg=name)
     assert drawn == [0, 1, 2, 3, 2, 3, 0, 1, 0, 1]
 
 
-def test_curves_are_drawn(data: Path, tmp_path: Path) -> None:
-    train(CONFIG, data, tmp_path)
-    curves = EventAccumulator(str(tmp_path / "finetuning")).Reload()
+def test_curves_are_drawn(run: Path) -> None:
+    curves = EventAccumulator(str(run / "finetuning")).Reload()
     (loss,) = curves.Scalars("loss")
     assert loss.step == CONFIG.finetuning.steps and loss.value > 0
 
 
-def test_weights_decay_in_matrices_alone(data: Path, tmp_path: Path) -> None:
-    train(CONFIG, data, tmp_path)
-    for stage in (tmp_path / "finetuning", tmp_path / "decoder"):
+def test_weights_decay_in_matrices_alone(run: Path) -> None:
+    for stage in (run / "finetuning", run / "decoder"):
         (file,) = stage.glob("step-*/optimizer.bin")
         kept = torch.load(file, weights_only=True)
         decays = {
@@ -171,16 +187,23 @@ def test_weights_decay_in_matrices_alone(data: Path, tmp_path: Path) -> None:
         assert {n for n, decay in decays.items() if decay > 0} == matrices
 
 
-def test_a_run_of_another_configuration_is_refused(data: Path, tmp_path: Path) -> None:
-    train(CONFIG, data, tmp_path)
+def test_a_run_of_other_episodes_is_refused(data: Path, run: Path, tmp_path: Path) -> None:
+    grown = shutil.copytree(data, tmp_path / "grown")
+    first, second = (shard_path(grown, "composites", "train", number) for number in (0, 1))
+    shutil.copy(first, second)
+    with pytest.raises(CheckpointError, match="differs in shards"):
+        train(CONFIG, grown, run)
+
+
+def test_a_run_of_another_configuration_is_refused(data: Path, run: Path) -> None:
     deeper = replace(CONFIG.model, predictor=replace(CONFIG.model.predictor, layers=2))
     with pytest.raises(CheckpointError, match="differs in model, seed"):
-        train(replace(CONFIG, model=deeper, seed=5), data, tmp_path)
-    train(replace(CONFIG, workers=1), data, tmp_path)  # gives the same model
-    shutil.rmtree(tmp_path / "finetuning" / "model")
-    (tmp_path / "config.json").unlink()
+        train(replace(CONFIG, model=deeper, seed=5), data, run)
+    train(replace(CONFIG, workers=1), data, run)  # gives the same model
+    shutil.rmtree(run / "finetuning" / "model")
+    (run / "config.json").unlink()
     with pytest.raises(CheckpointError, match="another model"):
-        train(replace(CONFIG, model=deeper), data, tmp_path)
+        train(replace(CONFIG, model=deeper), data, run)
 
 
 def test_a_gradient_that_is_not_finite_ends_the_run_and_is_not_kept(
@@ -193,11 +216,10 @@ def test_a_gradient_that_is_not_finite_ends_the_run_and_is_not_kept(
 
 
 def test_the_temperature_of_candidates_is_that_of_the_newest_configuration(
-    data: Path, tmp_path: Path
+    data: Path, run: Path
 ) -> None:
-    train(CONFIG, data, tmp_path)
-    train(replace(CONFIG, model=replace(CONFIG.model, temperature=0.05)), data, tmp_path)
-    assert Engine.load(str(tmp_path / "model")).info.temperature == 0.05
+    train(replace(CONFIG, model=replace(CONFIG.model, temperature=0.05)), data, run)
+    assert Engine.load(str(run / "model")).info.temperature == 0.05
 
 
 def test_a_source_without_episodes_is_named(data: Path, tmp_path: Path) -> None:
@@ -236,19 +258,19 @@ def test_captions_without_a_query_come_first(
 
 
 def test_what_was_trained_can_be_measured(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, trained: tuple[Path, VLJEPA], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder, model = trained[0] / "model", trained[1]
     photographs = [
         Photograph(f"a {c}", np.full((9, 7, 3), i, np.uint8)) for i, c in enumerate("abc")
     ]
     monkeypatch.setattr(evaluate, "load_photographs", lambda cache: photographs)
-    model = train(CONFIG, data, tmp_path)
-    engine = Engine.load(str(tmp_path / "model"))
+    engine = Engine.load(str(folder))
     assert engine.info.name == "made-up"
     assert model.config.y_decoder.vocabulary > 3
     with pytest.raises(InputError, match="no tokens of this model"):
         Evaluation(engine, data, "test", fingerprint="of another")
-    fingerprint = own_tokens(tmp_path / "model")
+    fingerprint = own_tokens(folder)
     assert fingerprint == model.x_encoder.fingerprint()
     evaluation = Evaluation(engine, data, "test", trials=5, fingerprint=fingerprint)
     metrics = evaluation.run()
@@ -261,38 +283,14 @@ def test_what_was_trained_can_be_measured(
     assert retrieval.trials < 100 and retrieval.chance == 1 / retrieval.trials
     others = Evaluation(engine, data, "train", trials=5).run()
     assert [m.name for m in others] == [m.name for m in metrics[:-2]]
-    floors = Evaluation(engine, data, "test", trials=5, blind=True).run()
+    floors = evaluation.blinded().run()
     seen = [m.name for m in metrics if not m.name.startswith("paraphrases")]
     assert [m.name for m in floors] == seen
     assert len(metrics) - len(seen) == 2
     count = evaluation.decodes(GateConfig())
     assert count.frames == 32
     assert count.first == 4 <= count.decoded <= 32
-    model.x_encoder.class_embeddings[7].neg_()
-    save_checkpoint(model, tmp_path / "other")
+    other = copy.deepcopy(model)
+    other.x_encoder.class_embeddings[7].neg_()
+    save_checkpoint(other, tmp_path / "other")
     assert own_tokens(tmp_path / "other") is None
-
-
-@pytest.mark.parametrize("known", [False, True])
-def test_training_in_emulated_bf16_is_warned_of(
-    known: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    monkeypatch.setattr(loop, "knows_bf16", lambda: known)
-    with pytest.raises(InputError):
-        train(replace(CONFIG, precision="bf16"), tmp_path / "nothing", tmp_path / "run")
-    assert ("precision: fp32" in caplog.text) == (not known)
-
-
-@pytest.mark.parametrize(
-    ("flags", "known"),
-    [
-        ("flags : fma avx2 avx512f", False),
-        ("flags : avx512f avx512_bf16 vnni", True),
-        ("Features : asimd bf16 i8mm", True),
-    ],
-)
-def test_a_processor_tells_whether_it_knows_bf16(flags: str, known: bool, tmp_path: Path) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}\n")
-    assert knows_bf16(tmp_path / "cpuinfo") == known
-    assert not knows_bf16(tmp_path / "nothing")

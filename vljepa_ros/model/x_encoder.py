@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 
-class XEncoder(nn.Module):
+class XEncoder(nn.Module, ABC):
     """What is done once a frame, and what is done once a window.
 
     Attributes:

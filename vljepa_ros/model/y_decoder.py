@@ -6,7 +6,7 @@ the embedding as a prefix of a few tokens: a small causal transformer, and a fro
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ _NONE = "this model has no Y-Decoder yet: give candidates to choose from, or tra
 START, END = 101, 102  # [CLS] and [SEP] of the WordPiece vocabulary
 
 
-class YDecoder(nn.Module):
+class YDecoder(nn.Module, ABC):
     """What training and the model need of a decoder.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from vljepa_ros.model.tokenizer import tensors
 from vljepa_ros.tokenizer import TextTokenizer
 
 
-class YEncoder(nn.Module):
+class YEncoder(nn.Module, ABC):
     """Mean over a text's tokens, then a linear head into the shared space (paper section 3.1).
 
     The paper does not say where the tokens are pooled. Here that is before the head, as both kinds

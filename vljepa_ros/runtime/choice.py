@@ -34,6 +34,7 @@ _PRECISIONS = {
     ("torch", "cpu"): ("fp32",),
     ("torch", "gpu"): ("fp16", "bf16", "fp32"),
 }
+_LACKS = {"onnx": ("bf16",), "torch": ("int8",)}
 
 
 def load_backend(checkpoint: Path, config: EngineConfig) -> Backend:
@@ -93,6 +94,7 @@ def _choices(config: EngineConfig) -> list[EngineConfig]:
             if config.precision == "auto"
             else (config.precision,)
         )
+        if config.backend != "auto" or precision not in _LACKS[backend]
     ]
 
 

@@ -14,7 +14,7 @@ from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model.config import VLJEPAConfig
 from vljepa_ros.model.strict import at_least, build
 from vljepa_ros.training.dataset import HARD_NEGATIVES
-from vljepa_ros.training.objective import check_objective
+from vljepa_ros.training.objective import MIN_TEMPERATURE, check_objective
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,11 @@ class TrainConfig:
             raise CheckpointError(
                 f"hard_negatives is {self.hard_negatives}; give 0 to {HARD_NEGATIVES}"
             )
-        if not 0 < self.temperature < math.inf:
-            raise CheckpointError(f"temperature is {self.temperature}; give one above 0")
+        if not MIN_TEMPERATURE <= self.temperature < math.inf:
+            raise CheckpointError(
+                f"temperature is {self.temperature}; give at least {MIN_TEMPERATURE}, below which "
+                "the logits overflow"
+            )
         if not self.model.y_decoder.decodes:
             raise CheckpointError(
                 "y_decoder.kind is none, which cannot be trained; choose another"

@@ -42,6 +42,7 @@ KIND_WEIGHTS: Mapping[str, float] = {
 HARD_NEGATIVES = 4  # for each sample
 # Events that leave all things where they are, as they are.
 _HARMLESS = ("approach", "grasp", "lift")
+_TRIES = 100_000  # windows drawn for one that can be asked
 _CLASS_SHARE = 0.45  # of the composites' windows; see class_windows.py
 
 
@@ -75,7 +76,7 @@ class Sampler:
     """Draws random windows and questions.
 
     Args:
-        episodes: where to draw from.
+        episodes: where to draw from; InputError where there are none, or none that can be asked.
         window: frames and their distance.
         weights: how often each kind of question is drawn, by name.
         seed: of the random draws; samplers of different seeds draw different batches.
@@ -115,7 +116,7 @@ class Sampler:
 
     def _draw(self) -> tuple[Sample, Episode, list[int], int]:
         """What `draw` returns, and the seed that makes the sample from the facts."""
-        while True:
+        for _ in range(_TRIES):
             episode = self.random.choice(self.episodes)
             last = self.random.randrange(len(episode.frames))
             frames = window_frames(episode, last, self.window)
@@ -125,6 +126,10 @@ class Sampler:
             if sample is None or _borderline(episode, last, kind):
                 continue
             return sample, episode, frames, seed
+        raise InputError(
+            f"hardly a window of these {len(self.episodes)} episodes can be asked for "
+            f"{', '.join(self.kinds)}; draw more with `vljepa data`"
+        )
 
     def batch(self, number: int, size: int, part: int = 0, parts: int = 1) -> Batch:
         """One of the batches that the seed makes.

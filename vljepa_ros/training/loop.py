@@ -49,7 +49,7 @@ def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
     if config.precision == "bf16" and PartialState().device.type == "cpu" and not knows_bf16():
         _log.warning("This processor emulates bf16, slowly; set `precision: fp32` in the recipe")
     run.mkdir(parents=True, exist_ok=True)
-    _claim(run, config)
+    _claim(run, config, data)
     set_seed(config.seed)
     model = VLJEPA(config.model)
     model.load_pretrained()
@@ -100,14 +100,20 @@ def check_stages(config: TrainConfig) -> None:
             raise InputError(f"{name}: {error}") from error
 
 
-def _claim(run: Path, config: TrainConfig) -> None:
+def _claim(run: Path, config: TrainConfig, data: Path) -> None:
     """Tie a run's folder to its configuration, but for what does not change the model.
+
+    And to the shards, by which the number of a batch says what is in it.
 
     Raises:
         CheckpointError: it is that of another.
     """
     path, free = run / "config.json", {"workers": 0, "save_every": 0}
-    wanted = json.loads(json.dumps({**asdict(config), **free}))
+    shards = {
+        source: [[p.name, p.stat().st_size] for p in list_shards(data, source, "train")]
+        for source in config.sources
+    }
+    wanted = json.loads(json.dumps({**asdict(config), **free, "shards": shards}))
     del wanted["model"]["temperature"]  # no part of training
     if not path.exists():
         # Each process writes the same, so that none has to wait.
@@ -137,7 +143,7 @@ def _align(
         {"params": [*model.predictor.parameters(), *objective.parameters()], "lr": rate},
         {"params": _trained(model.y_encoder), "lr": rate * slow},
     ]
-    step = AlignmentStep(model, objective)
+    step = AlignmentStep(model, objective, config.hard_negatives)
     return _run(name, step, groups, sampler, stage, config, run)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
 import torch.distributed as dist
@@ -13,17 +13,22 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 
-_MAX_SCALE = 100.0  # as in CLIP (arXiv 2103.00020): keeps the logits finite
+MIN_TEMPERATURE = 0.01  # as in CLIP (arXiv 2103.00020): keeps the logits finite
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """How far predictions are from their targets.
 
     In a group of processes each of them sees the batches of all, so that the loss is that of one
     process with the whole batch; averaged over processes, so is its gradient. SIGReg alone draws
     directions at random, each process its own: there the mean of the losses is that of one
     process with as many times the directions.
+
+    Attributes:
+        takes_negatives: whether negatives of its own, beside the batch, change a sample's loss.
     """
+
+    takes_negatives = False
 
     def forward(
         self,
@@ -78,6 +83,8 @@ class InfoNCE(Objective):
         learned: whether it is trained.
     """
 
+    takes_negatives = True
+
     def __init__(self, temperature: float = 0.07, learned: bool = True) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(1.0 / temperature).log(), learned)
@@ -87,7 +94,7 @@ class InfoNCE(Objective):
     ) -> Tensor:
         """See `Objective`."""
         with torch.no_grad():  # not the scale: beyond a bound of its own it had no gradient back
-            self.log_scale.clamp_(max=math.log(_MAX_SCALE))
+            self.log_scale.clamp_(max=-math.log(MIN_TEMPERATURE))
         scale = self.log_scale.exp()
         logits = predicted @ target.T * scale
         same = (meanings[:, None] == meanings[None, :]).any(-1)
@@ -116,7 +123,7 @@ class Distance(Objective):
     def loss(
         self, predicted: Tensor, target: Tensor, meanings: Tensor, negatives: Tensor | None
     ) -> Tensor:
-        """See `Objective`; knows no negatives."""
+        """See `Objective`."""
         if self.kind == "cosine":
             return (1 - (predicted * target).sum(-1)).mean()
         difference = predicted - target
@@ -135,7 +142,7 @@ class VICReg(Objective):
     def loss(
         self, predicted: Tensor, target: Tensor, meanings: Tensor, negatives: Tensor | None
     ) -> Tensor:
-        """See `Objective`; knows no negatives."""
+        """See `Objective`."""
         stretch = math.sqrt(predicted.shape[1])
         predicted, target = predicted * stretch, target * stretch
         spread = self._spread(predicted) + self._spread(target)
@@ -147,7 +154,8 @@ class VICReg(Objective):
         deviation = torch.sqrt(x.var(0) + 1e-4)
         covariance = x.T @ x / (len(x) - 1)
         off_diagonal = covariance - torch.diag(torch.diagonal(covariance))
-        # The weights of its paper, 25 : 25 : 1, over 25; each of the two sides gives a half.
+        # The weights of its paper, 25 : 25 : 1, over 25. As in its authors' code, the variances of
+        # the two sides are averaged and the covariances added.
         return F.relu(1 - deviation).mean() / 2 + off_diagonal.square().sum() / x.shape[1] / 25
 
 
@@ -170,7 +178,7 @@ class SIGReg(Objective):
     def loss(
         self, predicted: Tensor, target: Tensor, meanings: Tensor, negatives: Tensor | None
     ) -> Tensor:
-        """See `Objective`; knows no negatives."""
+        """See `Objective`."""
         stretch = math.sqrt(predicted.shape[1])
         predicted, target = predicted * stretch, target * stretch
         test = (self.statistic(predicted) + self.statistic(target)) / 2

@@ -98,21 +98,8 @@ def run_stage(
             DistributedDataParallel does it; or a gradient is not finite.
         CheckpointError: a checkpoint does not fit.
     """
-    accelerator = Accelerator(
-        mixed_precision="bf16" if config.precision == "bf16" else "no",
-        gradient_accumulation_steps=stage.accumulate,
-        step_scheduler_with_optimizer=False,
-        log_with="tensorboard",
-        project_dir=run,
-    )
-    if accelerator.distributed_type not in _SHARING:
-        raise InputError(
-            f"{accelerator.distributed_type} cannot share this training; choose several CPUs or "
-            "GPUs, without more, in `accelerate config`"
-        )
+    accelerator = _accelerator(step, stage, config, run)
     set_seed(config.seed, device_specific=True)  # so that it does not matter what ran before
-    accelerator.register_save_state_pre_hook(partial(_write_trained, step))
-    accelerator.register_load_state_pre_hook(partial(_read_trained, step))
     accelerator.init_trackers(name)
     decayed = [part for group in groups for part in _by_decay(group, stage.weight_decay)]
     optimizer: Optimizer = AdamW(decayed, fused=True)
@@ -135,22 +122,16 @@ def run_stage(
     for number, batch in zip(
         numbers, _bar(name, loader, numbers, accelerator, progress), strict=True
     ):
-        with accelerator.accumulate(shared), _attention(accelerator.device.type):
-            loss = shared(batch)
-            accelerator.backward(loss)
-            if accelerator.sync_gradients:
-                norm = accelerator.clip_grad_norm_(shared.parameters(), 1.0)
-                if not torch.isfinite(norm):  # the same in all processes
-                    raise InputError(
-                        f"{name}: the gradient of step {number // stage.accumulate + 1} is not "
-                        f"finite; lower the learning rate or take fp32, and go on from the last "
-                        f"checkpoint in {run / name}"
-                    )
-            optimizer.step()
-            optimizer.zero_grad()
+        done = (number + 1) // stage.accumulate
+        try:
+            loss = _learn(accelerator, shared, optimizer, batch)
+        except FloatingPointError as error:
+            raise InputError(
+                f"{name}: the gradient of step {done} is not finite; lower the learning rate or "
+                f"take fp32, and go on from the last checkpoint in {run / name}"
+            ) from error
         if not accelerator.sync_gradients:
             continue
-        done = (number + 1) // stage.accumulate
         if done % _LOG_EVERY == 0 or done == stage.steps:
             rate = scheduler.get_last_lr()[0]
             accelerator.log({"loss": loss.item(), "learning_rate": rate}, step=done)
@@ -159,6 +140,52 @@ def run_stage(
             _save(accelerator, run / name, done)
     for tracker in accelerator.trackers:
         tracker.finish()
+    accelerator.free_memory()  # or the next stage would find this one's weights beside its own
+
+
+def _accelerator(
+    step: nn.Module, stage: StageConfig, config: TrainConfig, run: Path
+) -> Accelerator:
+    """What shares the work; of the step, it saves and loads what is trained.
+
+    Raises:
+        InputError: the processes do not work together as DistributedDataParallel does it.
+    """
+    accelerator = Accelerator(
+        mixed_precision="bf16" if config.precision == "bf16" else "no",
+        gradient_accumulation_steps=stage.accumulate,
+        step_scheduler_with_optimizer=False,
+        log_with="tensorboard",
+        project_dir=run,
+    )
+    if accelerator.distributed_type not in _SHARING:
+        raise InputError(
+            f"{accelerator.distributed_type} cannot share this training; choose several CPUs or "
+            "GPUs, without more, in `accelerate config`"
+        )
+    accelerator.register_save_state_pre_hook(partial(_write_trained, step))
+    accelerator.register_load_state_pre_hook(partial(_read_trained, step))
+    return accelerator
+
+
+def _learn(
+    accelerator: Accelerator, shared: nn.Module, optimizer: Optimizer, batch: Batch
+) -> Tensor:
+    """The loss of a batch, whose gradient the optimiser takes when a step is full.
+
+    Raises:
+        FloatingPointError: the gradient of the step is not finite.
+    """
+    with accelerator.accumulate(shared), _attention(accelerator.device.type):
+        loss: Tensor = shared(batch)
+        accelerator.backward(loss)
+        if accelerator.sync_gradients:
+            norm = accelerator.clip_grad_norm_(shared.parameters(), 1.0)
+            if not torch.isfinite(norm):  # the same in all processes
+                raise FloatingPointError
+        optimizer.step()
+        optimizer.zero_grad()
+    return loss
 
 
 def _attention(device: str) -> AbstractContextManager[None]:

@@ -149,10 +149,14 @@ def write_missing(
         workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
         jobs = {pool.submit(write, path, numbers): numbers for path, numbers in missing.items()}
-        for job in as_completed(jobs):
-            job.result()
-            done += len(jobs[job])
-            tell(done, episodes)
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                done += len(jobs[job])
+                tell(done, episodes)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # a full disk is full for all of them
+            raise
 
 
 @dataclass

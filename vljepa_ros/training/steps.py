@@ -67,10 +67,14 @@ class AlignmentStep(nn.Module):
     Args:
         model: whose predictor is trained, and what of the Y-Encoder is not frozen.
         objective: how far embeddings are from where they should be.
+        negatives: wrong answers to each query that a batch has at most.
     """
 
-    def __init__(self, model: VLJEPA, objective: Objective) -> None:
+    def __init__(
+        self, model: VLJEPA, objective: Objective, negatives: int = HARD_NEGATIVES
+    ) -> None:
         super().__init__()
+        self.negatives = negatives if objective.takes_negatives else 0
         model.y_decoder.requires_grad_(False)
         self.model = model
         self.objective = objective
@@ -79,20 +83,24 @@ class AlignmentStep(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Loss of a batch: scalar."""
         predicted = F.normalize(predict(self.model, batch).float(), dim=-1)  # exact in bf16 too
+        targets, negatives = self._embed(batch)
+        # Cosines over a temperature are too close together for half precision.
+        with torch.autocast(predicted.device.type, enabled=False):
+            loss: Tensor = self.objective(
+                predicted, targets, batch.meanings.to(predicted.device), negatives
+            )
+        return loss
+
+    def _embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The true answers (B, D), and the wrong ones (B, K, D), zero where there are fewer."""
+        if not self.negatives:
+            return self.texts.embed(batch.texts), None
         wrong = [text for negatives in batch.negatives for text in negatives]
         embedded = self.texts.embed([*batch.texts, *wrong])
         targets, others = embedded.split([len(batch.texts), len(wrong)])
         rows = others.split([len(texts) for texts in batch.negatives])
-        negatives = [F.pad(row, (0, 0, 0, HARD_NEGATIVES - len(row))) for row in rows]
-        # Cosines over a temperature are too close together for half precision.
-        with torch.autocast(predicted.device.type, enabled=False):
-            loss: Tensor = self.objective(
-                predicted,
-                targets,
-                batch.meanings.to(predicted.device),
-                torch.stack(negatives),
-            )
-        return loss
+        padded = [F.pad(row, (0, 0, 0, self.negatives - len(row))) for row in rows]
+        return targets, torch.stack(padded)
 
 
 class DecodingStep(nn.Module):
