@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from vljepa_ros.training.phrases import COLORS
+from vljepa_ros.training.phrases import COLORS, LAMP_STATES
 
 Thing = tuple[str, str]  # colour, "" where none is told, and noun
 
@@ -18,7 +18,7 @@ PRESENCE = "add or remove object"
 SEVERAL = "replace object and attribute"
 KINDS = (ATTRIBUTE, OBJECT, RELATION, SWAP, PRESENCE, SEVERAL)
 
-_LAMP = re.compile(r"; the lamp (is on|shines|is off)$")
+_LAMP = {wording: state for state, wordings in LAMP_STATES.items() for wording in wordings}
 
 
 class Reader:
@@ -42,7 +42,8 @@ class Reader:
         """One of KINDS: what makes `other` differ from `text` in meaning."""
         before, after = self.things(text), self.things(other)
         if Counter(before) == Counter(after):
-            return ATTRIBUTE if _lamp(text) != _lamp(other) else RELATION
+            lamps = _lamp(text), _lamp(other)
+            return ATTRIBUTE if None not in lamps and lamps[0] != lamps[1] else RELATION
         if len(before) != len(after):
             return PRESENCE
         colors, nouns = (_same(before, after, part) for part in (0, 1))
@@ -57,7 +58,6 @@ def _same(before: Sequence[Thing], after: Sequence[Thing], part: int) -> bool:
     return Counter(t[part] for t in before) == Counter(t[part] for t in after)
 
 
-def _lamp(text: str) -> bool | None:
-    """Whether the caption says that the lamp is on; None where it says nothing of it."""
-    found = _LAMP.search(text)
-    return None if found is None else found[1] != "is off"
+def _lamp(text: str) -> str | None:
+    """The state of the lamp that the caption ends with, if it does."""
+    return _LAMP.get(text.rpartition("; ")[2])

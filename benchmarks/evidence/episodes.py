@@ -10,7 +10,7 @@ from rich.progress import Progress
 from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.training import composites, tabletop
 from vljepa_ros.training.features import Episode, encode_missing, load_episodes
-from vljepa_ros.training.shards import EPISODES_PER_SHARD, list_shards
+from vljepa_ros.training.shards import count_episodes, list_shards
 
 _GENERATE = {"tabletop": tabletop.generate, "composites": composites.generate}
 SOURCES = tuple(_GENERATE)
@@ -52,12 +52,12 @@ def load_first(
 
 
 def draw_missing(data: Path, source: str, split: str, count: int, progress: Progress) -> None:
-    """Draw the first `count` episodes of a source, unless so many shards are there.
+    """Draw the first `count` episodes of a source, unless so many are there.
 
     Raises:
         SourceError: pictures that are missing and cannot be fetched.
     """
-    if len(list_shards(data, source, split)) * EPISODES_PER_SHARD >= count:
+    if sum(map(count_episodes, list_shards(data, source, split))) >= count:
         return
     task = progress.add_task(f"{source}, {split}: episodes", total=count)
     _GENERATE[source](

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import vljepa_ros
 from evidence.store import write_whole
+
+_EVIDENCE, _PACKAGE = Path(__file__).parent, Path(vljepa_ros.__file__).parent
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_PARTS = ("model", "runtime", "streaming", "training")  # of the package
+# Of the evidence, what only presents results.
+_PRESENTS = re.compile(r"__main__|document|paper|.*_(picture|report|tables)")
 
 
 class Kept:
@@ -33,3 +43,25 @@ class Kept:
 def digest(*settings: Any) -> str:
     """Eight characters that differ when numbers, texts or dataclasses of settings do."""
     return hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()
+
+
+@cache
+def code(*parts: str) -> str:
+    """A digest of the code that decides what is measured: of its statements, not its comments.
+
+    Args:
+        parts: folders of the package; none for all that matter, and the evidence's own code.
+    """
+    files = [path for part in parts or _PARTS for path in (_PACKAGE / part).rglob("*.py")]
+    if not parts:
+        files += [p for p in _EVIDENCE.glob("*.py") if not _PRESENTS.fullmatch(p.stem)]
+    return digest([statements(path.read_text("utf-8")) for path in sorted(files)])
+
+
+def statements(source: str) -> str:
+    """A module without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -125,8 +125,8 @@ def _passes(drawn: Sequence[Draw]) -> Iterator[tuple[Tensor, list[str], list[str
 
 
 def _ranks(scores: Tensor, answers: Sequence[str], candidates: Sequence[str]) -> NDArray[np.int64]:
-    """How many other candidates score as high as the right one: (B,)."""
+    """How many other candidates score as high as the right one: (B,); of NaN, all do."""
     places = {candidate: place for place, candidate in enumerate(candidates)}
     right = torch.tensor([places[answer] for answer in answers])
     own = scores.gather(1, right[:, None])
-    return (scores >= own).sum(1).numpy() - 1
+    return (~(scores < own)).sum(1).numpy() - 1

@@ -12,6 +12,7 @@ from vljepa_ros.runtime.engine import find_model
 from vljepa_ros.runtime.exported import exported_folder
 
 _MODEL = "vljepa-tiny"
+_OF_ALL_MODELS = ("prediction",)  # claims that train their own
 
 Entry = dict[str, Any]
 
@@ -26,14 +27,16 @@ class Store:
     Args:
         root: folder of all evidence.
         model_id: what ran, as `ran_as` names it.
-        defaults: digest of the nodes' defaults, which decide what gate and decoder tell, and of
-            `made_by`.
+        defaults: digest of the nodes' defaults, which decide what gate and decoder tell, of
+            `made_by`, and of `code`.
+        code: `kept.code`.
         quick: whether they are of the subset.
     """
 
     root: Path
     model_id: str
     defaults: str
+    code: str
     quick: bool
 
     @property
@@ -43,7 +46,8 @@ class Store:
 
     def path(self, name: str) -> Path:
         """Where a claim's result lies."""
-        return self.folder / "results" / self.model_id / self.defaults / f"{name}.json"
+        own = (self.code,) if name in _OF_ALL_MODELS else (self.model_id, self.defaults)
+        return (self.folder / "results").joinpath(*own, f"{name}.json")
 
     def work(self, name: str) -> Path:
         """A claim's own folder, which is made."""

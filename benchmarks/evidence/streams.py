@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from evidence.kept import code
 from evidence.store import made_by
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.images import to_input_size
@@ -220,9 +221,13 @@ def make_streams(
     # A forked child would share the parent's graphics context.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(WORKERS, mp_context=context) as pool:
-        for job in as_completed([pool.submit(write_stream, work, *j, seconds) for j in jobs]):
-            job.result()
-            progress.advance(bar)
+        try:
+            for job in as_completed([pool.submit(write_stream, work, *j, seconds) for j in jobs]):
+                job.result()
+                progress.advance(bar)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _is_there(shard: Path, seconds: float) -> bool:
@@ -251,7 +256,8 @@ def load_streams(
         shard = shard_path(work, "streams", kind, index)
         facts = index_shard(shard)[0].facts
         facts["annotations"] = worded(facts)
-        path = work / "embeddings" / made_by(engine.info) / kind / f"{index:04d}.npy"
+        made = f"{made_by(engine.info)}-{code('streaming')}"
+        path = work / "embeddings" / made / kind / f"{index:04d}.npy"
         if not path.exists() or path.stat().st_mtime < shard.stat().st_mtime:
             ((_, jpegs),) = read_shards([shard])
             path.parent.mkdir(parents=True, exist_ok=True)

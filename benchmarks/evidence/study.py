@@ -10,7 +10,7 @@ from typing import Any
 from rich.progress import Progress
 
 from evidence.detectors import remembered
-from evidence.kept import Kept, digest
+from evidence.kept import Kept, code, digest
 from evidence.scoring import Curve, Score, Texts, from_rows, saving, score, to_rows
 from evidence.store import made_by
 from evidence.streams import load_streams, make_streams
@@ -59,7 +59,7 @@ class Study:
             for kind, count in size.counts.items()
         }
         asked = [s.facts["annotations"] for streams in self.streams.values() for s in streams]
-        measured = digest(GateConfig(), size, asked)
+        measured = digest(GateConfig(), size, asked, code())
         self.kept = Kept(work / "kept" / made_by(info) / measured)
 
     def ways(self) -> tuple[list[Way], dict[str, float]]:

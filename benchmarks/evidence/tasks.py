@@ -22,7 +22,7 @@ from rich.progress import Progress
 from evidence.arms import load_token_model
 from evidence.document import table
 from evidence.episodes import load_first
-from evidence.kept import Kept, digest
+from evidence.kept import Kept, code, digest
 from evidence.prediction import compare
 from evidence.published import published_embed
 from evidence.store import made_by
@@ -113,7 +113,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         for task in tasks_of(source, held, window, names, questions)
     ]
     tasks += photographs(data, encoder)
-    sizes = digest(_SIZES[quick])
+    sizes = digest(_SIZES[quick], code())
     kept = Kept(work / f"{made_by(engine.info)}-{comparison.kept.folder.name}-{sizes}")
     bar = progress.add_task("tasks", total=len(tasks) * len(systems))
     rows = []
