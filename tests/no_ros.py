@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-ROS = ("rclpy", "rcl_interfaces", "sensor_msgs", "std_msgs", "cv_bridge", "ament_index_python")
+from tests.ros_packages import ROS_PACKAGES
+
 GENERATED = ("vljepa_ros.msg", "vljepa_ros.srv")
 
 
@@ -23,4 +24,4 @@ class Hidden:
         return None
 
 
-sys.meta_path.insert(0, Hidden(ROS + GENERATED))
+sys.meta_path.insert(0, Hidden((*ROS_PACKAGES, *GENERATED)))

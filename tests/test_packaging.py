@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ros_packages import ROS_PACKAGES
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "vljepa_ros").rglob("*.py"))
 EVIDENCE = sorted((ROOT / "benchmarks" / "evidence").rglob("*.py"))
@@ -21,21 +23,6 @@ PIP_NAMES = {
     "cv2": "opencv-python-headless",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
-}
-ROS_PACKAGES = {
-    "ament_index_python",
-    "builtin_interfaces",
-    "cv_bridge",
-    "diagnostic_msgs",
-    "launch",
-    "launch_ros",
-    "lifecycle_msgs",
-    "rcl_interfaces",
-    "rclpy",
-    "rosgraph_msgs",
-    "sensor_msgs",
-    "std_msgs",
-    "std_srvs",
 }
 # Python packages that the wheels' names in package.xml stand for.
 ROSDEP_KEYS = {"numpy": "python3-numpy", "cv2": "python3-opencv", "yaml": "python3-yaml"}
@@ -109,6 +96,7 @@ def test_scripts_are_executable_in_git() -> None:
     if listed.returncode != 0:
         pytest.skip("not in a git checkout")
     modes = {line.split("\t")[1]: line[:6] for line in listed.stdout.splitlines()}
+    assert {"scripts/embedder", "tools/test.sh", ".ci/run"} <= modes.keys()
     # env.sh is sourced, never run.
     assert {name: mode for name, mode in modes.items() if mode != "100755"}.keys() <= {
         "tools/env.sh"

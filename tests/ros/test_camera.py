@@ -35,11 +35,15 @@ def vqa(bench: Any, model: str) -> Any:
 
 
 @contextmanager
-def camera(bench: Any, reliability: str, images: int = SENT) -> Iterator[None]:
-    """Run a camera of 1280x720 at 30 Hz that knows nothing of our settings; silent with 0."""
+def camera(bench: Any, reliability: str, images: int | None = SENT) -> Iterator[None]:
+    """Run a camera of 1280x720 at 30 Hz that knows nothing of our settings.
+
+    It sends so many images and is silent then; None: it goes on.
+    """
     settings = ("FASTDDS_", "FASTRTPS_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(settings)}
-    arguments = [f"{bench.namespace}/image", "1280", "720", "30", reliability, str(images)]
+    arguments = [f"{bench.namespace}/image", "1280", "720", "30", reliability]
+    arguments.append("inf" if images is None else str(images))
     process = subprocess.Popen([sys.executable, str(CAMERA), *arguments], env=environment)
     try:
         yield
@@ -53,23 +57,21 @@ def camera(bench: Any, reliability: str, images: int = SENT) -> Iterator[None]:
 def test_720p_at_30_hz_arrives(vqa: Any, reliability: str) -> None:
     before = vqa.counted("vqa", "frames received")
     enough = FEW if reliability == "best_effort" and transport.loss() else MANY
-    with camera(vqa, reliability):
+    # A reliable camera sends on: how many a slow machine takes in ten seconds is not the question.
+    with camera(vqa, reliability, SENT if reliability == "best_effort" else None):
         vqa.until(
             lambda: vqa.counted("vqa", "frames received") >= before + enough,
-            f"{enough} of {SENT} images from a {reliability} camera",
-            limit=30,
+            f"{enough} images from a {reliability} camera",
         )
+        assert f"{vqa.namespace}/image is received {reliability}" in vqa.processes[0].log()
     vqa.until(lambda: vqa.node.count_publishers("image") == 0, "the camera to be gone")
-
-
-def test_a_reliable_camera_is_heard_reliably(vqa: Any) -> None:
-    assert f"{vqa.namespace}/image is received reliable" in vqa.processes[0].log()
 
 
 def test_without_a_camera_the_diagnostics_say_so(vqa: Any) -> None:
     vqa.until(
         lambda: "no publisher on" in vqa.diagnostics("vqa").get("message", ""), "the warning"
     )
+    assert vqa.diagnostics("vqa")["level"] == "1"
     vqa.until(lambda: "start the camera, or remap" in vqa.processes[0].log(), "the remedy")
 
 
@@ -88,7 +90,7 @@ def test_a_silent_camera_is_reported_with_causes_and_remedies(vqa: Any) -> None:
         vqa.until(
             lambda: "no image has come for" in vqa.diagnostics("vqa")["message"], "the warning"
         )
-    assert "net.core.rmem_max" in vqa.processes[0].log()
+        assert "raise the kernel's limit" in vqa.diagnostics("vqa")["message"]
 
 
 def test_a_topic_of_the_wrong_type_is_named(vqa: Any) -> None:
@@ -113,13 +115,15 @@ def test_a_kernel_that_loses_images_is_told(
     assert not transport.loss()
 
 
-def test_a_choice_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (VARIABLE, OLD_VARIABLE):
+@pytest.mark.parametrize("chosen", [VARIABLE, OLD_VARIABLE, "FASTDDS_BUILTIN_TRANSPORTS"])
+def test_a_choice_of_the_user_stays(chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = (VARIABLE, OLD_VARIABLE, "FASTDDS_BUILTIN_TRANSPORTS")
+    for name in choices:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "SHM")
+    monkeypatch.setenv(chosen, "mine")
     transport.receive_large_images()
-    assert VARIABLE not in os.environ
-    assert "unset FASTDDS_BUILTIN_TRANSPORTS" in transport.remedy()
+    assert {name for name in choices if name in os.environ} == {chosen}
+    assert os.environ[chosen] == "mine" and f"unset {chosen}" in transport.remedy()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +168,7 @@ def test_large_images_arrive_with_the_profile_for_this_machine_alone(
             f"{FEW} of {SENT} images",
             limit=30,
         )
-    process.stop()
+    assert process.stop() == 0, process.log()
     vqa.processes.remove(process)
 
 

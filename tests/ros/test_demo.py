@@ -140,6 +140,13 @@ def test_a_terminal_that_is_closed_ends_the_pipeline_too(tmp_path: Path) -> None
     assert pids and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    result = run_demo("--out", str(tmp_path))
+    assert result.returncode == 1 and "is not empty" in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_pipeline_that_cannot_start_is_an_error_with_its_log(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4")
     result = run_demo(

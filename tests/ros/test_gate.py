@@ -186,3 +186,9 @@ def test_a_gate_that_is_not_active_says_so(gate: Any) -> None:
         answer = gate.call("request_shift", Trigger)
         assert not answer.success and answer.message == "not active"
     assert gate.change("gate", "configure") and gate.change("gate", "activate")
+    # The subscribers of shift may be found only now.
+    answer = gate.until(
+        lambda: "nobody hears" not in (got := gate.call("request_shift", Trigger)).message and got,
+        "the gate to listen",
+    )
+    assert not answer.success and answer.message == "no embedding has come yet"

@@ -93,6 +93,9 @@ def encode(rgb: np.ndarray, encoding: str) -> Image | CompressedImage:
         "bgra8": np.concatenate([bgr, alpha], axis=-1),
         "8UC4": np.concatenate([bgr, alpha], axis=-1),
         "rgb16": rgb.astype(np.uint16) * 257,
+        "bgr16": bgr.astype(np.uint16) * 257,
+        "rgba16": np.concatenate([rgb, alpha], axis=-1).astype(np.uint16) * 257,
+        "bgra16": np.concatenate([bgr, alpha], axis=-1).astype(np.uint16) * 257,
     }[encoding]
     return message(encoding, data, data.dtype.itemsize * data.shape[2] * WIDTH)
 
@@ -101,7 +104,8 @@ def encode(rgb: np.ndarray, encoding: str) -> Image | CompressedImage:
 @pytest.mark.parametrize(
     "encoding",
     [
-        *("rgb8", "bgr8", "rgba8", "bgra8", "8UC3", "8UC4", "rgb16", "jpeg", "png"),
+        *("rgb8", "bgr8", "rgba8", "bgra8", "8UC3", "8UC4", "jpeg", "png"),
+        *("rgb16", "bgr16", "rgba16", "bgra16"),
         *("yuyv", "yuv422_yuy2", "uyvy", "yuv422", "nv12", "nv21"),
     ],
 )
@@ -135,14 +139,18 @@ def test_grey_images_become_grey_rgb(encoding: str, scene: Callable[..., np.ndar
 
 
 @pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
-def test_bayer_images_keep_their_colours(order: str, scene: Callable[..., np.ndarray]) -> None:
+def test_bayer_images_keep_their_colours(
+    order: str, bits: int, scene: Callable[..., np.ndarray]
+) -> None:
     rgb = scene(WIDTH, HEIGHT)
     mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
     for index, colour in enumerate(order):
         row, column = divmod(index, 2)
         mosaic[row::2, column::2] = rgb[row::2, column::2, "rgb".index(colour)]
-    got = to_rgb(message(f"bayer_{order}8", mosaic, WIDTH))
+    data = mosaic if bits == 8 else mosaic.astype(np.uint16) * 257
+    got = to_rgb(message(f"bayer_{order}{bits}", data, bits // 8 * WIDTH))
     inner = np.s_[4:-4, 4:-4]
     assert np.abs(got[inner].astype(int) - rgb[inner]).mean() < 4
 

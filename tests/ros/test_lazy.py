@@ -76,7 +76,6 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
     pipeline.until(
         lambda: (show(next(numbers)), unheard(pipeline) > before)[1], "the embedder to rest"
     )
-    # What the gate heard before is old.
     answer = pipeline.call("request_shift", Trigger)
     assert not answer.success and "nobody hears shift" in answer.message
 
@@ -84,6 +83,9 @@ def test_a_reader_of_descriptions_wakes_the_whole_chain(
 def test_a_node_that_is_not_active_hears_nothing(pipeline: Any) -> None:
     reader = pipeline.node.create_subscription(Description, "description", lambda _: None, RESULTS)
     pipeline.until(lambda: pipeline.node.count_subscribers("embedding"), "the gate to listen")
+    # What it heard before it rested is old.
+    answer = pipeline.call("request_shift", Trigger)
+    assert not answer.success and answer.message == "no embedding has come yet"
     assert pipeline.change("decoder", "deactivate")
     pipeline.until(lambda: not pipeline.node.count_subscribers("embedding"), "the gate to rest")
     assert pipeline.change("decoder", "activate")

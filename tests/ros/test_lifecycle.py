@@ -132,6 +132,12 @@ def test_a_failed_shutdown_still_cleans_up_and_finalizes(fragile: Fragile) -> No
     assert fragile.asked[-2:] == ["deactivate", "cleanup"]
 
 
+def test_an_error_of_a_library_ends_nothing(fragile: Fragile) -> None:
+    with fragile.surviving("image"):
+        raise RuntimeError("of a library")
+    assert fragile.statistics.counts() == {"bad image, unexpected": 1}
+
+
 def test_what_failed_before_is_forgotten_in_the_end(fragile: Fragile) -> None:
     fragile.failing = {"configure"}
     assert fragile.trigger_configure() == FAILURE

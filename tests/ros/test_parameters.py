@@ -61,6 +61,6 @@ def test_backend_and_precision_are_those_that_were_asked_for(
     received = bench.collect(ModelInfo, "model_info", LATCHED)
     (info,) = bench.until(lambda: received, "model_info")
     assert (info.backend, info.precision) == (backend, precision)
-    process.stop()
+    assert process.stop() == 0, process.log()
     bench.processes.remove(process)
     bench.until(lambda: not bench.node.count_publishers("model_info"), "it to be gone")

@@ -28,7 +28,11 @@ DARK = np.full((240, 320, 3), 5, np.uint8)
 def pipeline(bench: Any, model: str) -> Any:
     """A bench with the active pipeline, which hears compressed images of a remapped topic."""
     bench.process = bench.start(
-        "pipeline", remap={"image": "front/image"}, model=model, image_transport="compressed"
+        "pipeline",
+        remap={"image": "front/image"},
+        model=model,
+        image_transport="compressed",
+        silence_timeout=600.0,
     )
     bench.embeddings = bench.collect(SemanticEmbedding, "embedding")
     bench.shifts = bench.collect(SemanticShift, "shift")
@@ -89,7 +93,8 @@ def test_the_model_is_announced_once(played: Any) -> None:
     infos = played.collect(ModelInfo, "model_info", LATCHED)
     played.until(lambda: infos, "model_info")
     assert infos[0].model_id == played.embeddings[0].model_id
-    assert played.node.count_publishers("model_info") == 1
+    topics = ("model_info", "decoder/model_info", "vqa/model_info")
+    assert [played.node.count_publishers(topic) for topic in topics] == [1, 0, 0]
 
 
 def test_questions_are_answered_beside_the_stream(played: Any) -> None:

@@ -25,6 +25,11 @@ def pipeline(bench: Any, model: str) -> Any:
     for name in NODES:
         bench.wait_active(name)
     bench.open_camera("image", Image, readers=2)
+    # Time stands still; diagnostics come nevertheless.
+    for name in NODES:
+        bench.until(
+            lambda name=name: bench.diagnostics(name).get("state") == "active", "diagnostics"
+        )
     bench.clock = bench.node.create_publisher(Clock, "/clock", 1)
     return bench
 

@@ -54,6 +54,18 @@ def screen(story: Story, width: int = 100) -> str:
     return output.getvalue()
 
 
+def test_a_terminal_shows_the_story_as_it_grows() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, height=40, force_terminal=True)
+    story = told_story()
+    display = open_display(story, console)
+    display.refresh("playing")
+    assert "The mug moves." in output.getvalue() and "The lamp goes on." not in output.getvalue()
+    story.sentences.append(Sentence(19.0, 19.5, "The lamp goes on.", 0.8))
+    display.close()
+    assert "The lamp goes on." in output.getvalue()
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0:00.0"), (9.96, "0:10.0"), (65.2, "1:05.2"), (3600, "60:00.0"), (-1, "0:00.0")],
@@ -175,17 +187,28 @@ def write_clip(path: Path, frames: int, rate: float) -> None:
 
 
 def test_video_is_played_in_its_own_time(tmp_path: Path) -> None:
-    write_clip(tmp_path / "clip.mp4", frames=11, rate=20)
+    write_clip(tmp_path / "clip.mp4", frames=4, rate=4)
     name, path = find_video(str(tmp_path / "clip.mp4"))
     video = Video(path)
-    assert (name, video.live, video.rate) == ("clip", False, 20)
-    assert video.duration == pytest.approx(0.55)
+    assert (name, video.live, video.rate) == ("clip", False, 4)
+    assert video.duration == pytest.approx(1.0)
     start = time.monotonic()
     pictures = list(video.frames())
-    assert time.monotonic() - start >= 0.5 - 0.01
-    assert 2 <= len(pictures) <= 11
+    assert time.monotonic() - start >= 0.75 - 0.01
+    assert 2 <= len(pictures) <= 4
     assert pictures[0].shape == (48, 64, 3)
-    assert pictures[-1].mean() == pytest.approx(100, abs=8)
+    assert pictures[-1].mean() == pytest.approx(30, abs=8)
+    video.close()
+
+
+def test_who_is_too_slow_for_a_video_loses_images(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", frames=25, rate=20)
+    video = Video(str(tmp_path / "clip.mp4"))
+    shades = []
+    for picture in video.frames():
+        shades.append(round(picture.mean() / 10))
+        time.sleep(0.3)  # six images
+    assert shades[0] == 0 and len(shades) <= 6
     video.close()
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from vljepa_ros.errors import CheckpointError, EngineError, InputError
 from vljepa_ros.runtime import Engine, EngineConfig, to_input_size
+from vljepa_ros.runtime import engine as engine_module
 from vljepa_ros.runtime.testing import random_checkpoint
 
 
@@ -190,6 +191,29 @@ def test_windows_of_a_wrong_length_are_refused(engine: Engine) -> None:
     for count in (0, 5):
         with pytest.raises(InputError, match="1 to 4 frames"):
             engine.predict([tokens] * count, ["what?"])
+
+
+def test_nothing_is_refused(engine: Engine) -> None:
+    (tokens,) = engine.encode_frames([_picture(10, 10)])
+    row = engine.encode_text(["a text"])[0]
+    for ask in (
+        lambda: engine.encode_frames([]),
+        lambda: engine.predict([tokens], []),
+        lambda: engine.encode_text([]),
+        lambda: engine.rank(row, []),
+        lambda: engine.rank(row * np.nan, ["a text"]),
+    ):
+        with pytest.raises(InputError, match=r"at least one|drop it"):
+            ask()
+
+
+def test_of_many_texts_the_latest_are_kept(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "TEXT_CACHE", 2)
+    for text in ("one", "two", "one", "three"):
+        engine.encode_text([text])
+    assert list(engine._texts) == ["one", "three"]
 
 
 def test_unknown_models_and_devices_are_refused(checkpoint: Path) -> None:

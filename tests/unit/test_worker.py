@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -75,7 +76,8 @@ def test_what_nobody_has_begun_is_dropped_at_the_end(held: Held) -> None:
     worker.offer("front", "1")
     end = threading.Thread(target=worker.stop)
     end.start()
-    end.join(0.1)  # until it waits for the first item, which is in work
+    while worker._running:  # until it waits for the first item, which is in work
+        time.sleep(0.001)
     assert end.is_alive()
     held.let_go()
     end.join(LIMIT)
