@@ -52,6 +52,22 @@ def test_the_file_has_every_parameter_with_its_default(
     assert declared == written
 
 
+@pytest.mark.parametrize("namespace", ["/", "/robot/front"])
+def test_what_the_launch_file_overrides_wins_over_a_file_of_the_user(
+    tmp_path: Path, namespace: str
+) -> None:
+    """As rcl reads it: launch/vljepa.launch.py gives its arguments in a second file."""
+    override = tmp_path / "override.yaml"
+    override.write_text("/**/*: {ros__parameters: {autostart: false}}\n")
+    files = ["--params-file", str(FILE), "--params-file", str(override)]
+    rclpy.init(args=["--ros-args", "-r", f"__ns:={namespace}", *files])
+    gate = Gate()
+    values = [gate.get_parameter(name).value for name in ("autostart", "max_silence")]
+    gate.destroy_node()
+    rclpy.shutdown()
+    assert values == [False, 30.0]
+
+
 @pytest.mark.parametrize(("backend", "precision"), [("torch", "fp32"), ("onnx", "fp32")])
 def test_backend_and_precision_are_those_that_were_asked_for(
     bench: Any, model: str, backend: str, precision: str
