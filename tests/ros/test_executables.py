@@ -38,7 +38,8 @@ def test_it_ends_with_code_0(fresh: Any, name: str, sent: signal.Signals) -> Non
 
 
 def test_it_may_be_stopped_while_it_loads(fresh: Any, model: str) -> None:
-    process = fresh.start("decoder", model=model)
+    # With torch, whose import alone takes longer than the signal.
+    process = fresh.start("decoder", model=model, **{"runtime.backend": "torch"})
     fresh.until(lambda: "loading" in process.log(), "it to load")
     assert process.stop() == 0, process.log()
     assert "loaded in" not in process.log(), "it was to end before that"
@@ -102,7 +103,8 @@ def test_it_may_only_build_what_later_starts_need(
     copy_model(fresh.folder / "built")
     process = fresh.start("embedder", model=str(fresh.folder / "built"), build_only=True)
     assert process.wait() == 0, process.log()
-    assert "is built for onnx on cpu" in process.log() and "error" not in process.log().lower()
+    assert "is built for onnx on cpu" in process.log() and "Traceback" not in process.log()
+    assert "error" not in process.log().lower()
 
 
 @pytest.mark.parametrize("name", ["embedder", "pipeline"])

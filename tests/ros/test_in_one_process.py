@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ class Spinner:
     def activate(self) -> None:
         assert self.node.trigger_configure() == SUCCESS
         assert self.node.trigger_activate() == SUCCESS
+
+    def watch(self, *cameras: ReliabilityPolicy) -> Any:
+        """Activate it beside silent cameras of the topic image; its subscription to them."""
+        for reliability in cameras:
+            self.driver.create_publisher(
+                Image, "image", QoSProfile(depth=1, reliability=reliability)
+            )
+        self.activate()
+        self.until(lambda: self.node.count_publishers("image") == len(cameras), "the cameras")
+        return self.node._camera
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
         deadline = time.monotonic() + LIMIT
@@ -119,23 +130,11 @@ def test_every_publisher_is_heard_unless_a_parameter_says_otherwise(
     heard: ReliabilityPolicy,
 ) -> None:
     spinner = make(Vqa, model=model, image_reliability=setting)
-    for reliability in offered:
-        qos = QoSProfile(depth=1, reliability=reliability)
-        spinner.driver.create_publisher(Image, "image", qos)
-    spinner.activate()
-    spinner.until(lambda: spinner.node.count_publishers("image") == len(offered), "the cameras")
-    images = spinner.node._camera
-
-    def reliability() -> ReliabilityPolicy:
-        (info,) = spinner.driver.get_subscriptions_info_by_topic("/image")
-        return info.qos_profile.reliability
-
-    images._check()
+    spinner.watch(*offered)._check()
     spinner.node.destroy_disposed()
-    spinner.until(
-        lambda: len(spinner.driver.get_subscriptions_info_by_topic("/image")) == 1, "one of both"
-    )
-    assert reliability() == heard
+    told = partial(spinner.driver.get_subscriptions_info_by_topic, "/image")
+    spinner.until(lambda: len(told()) == 1, "one of both")
+    assert told()[0].qos_profile.reliability == heard
 
 
 def test_what_a_kernel_loses_is_said_once(
@@ -150,12 +149,9 @@ def test_what_a_kernel_loses_is_said_once(
     limit = tmp_path / "rmem_max"
     limit.write_text("212992\n")
     monkeypatch.setattr(transport, "_LIMIT", limit)
-    spinner = make(Vqa, model=model)
-    spinner.driver.create_publisher(Image, "image", QoSProfile(depth=1, reliability=BEST_EFFORT))
-    spinner.activate()
-    spinner.until(lambda: spinner.node.count_publishers("image"), "the camera")
+    images = make(Vqa, model=model).watch(BEST_EFFORT)
     for _ in range(2):
-        spinner.node._camera._check()
+        images._check()
     assert capfd.readouterr().err.count("is received best-effort, and the kernel's limit") == 1
 
 
@@ -166,12 +162,9 @@ def test_a_camera_that_stays_silent_is_reported_again(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(camera, "_REPORT_PERIOD", 3 * camera._CHECK_PERIOD)
-    spinner = make(Vqa, model=model, silence_timeout=camera._CHECK_PERIOD)
-    spinner.driver.create_publisher(Image, "image", 1)
-    spinner.activate()
-    spinner.until(lambda: spinner.node.count_publishers("image"), "the camera")
+    images = make(Vqa, model=model, silence_timeout=camera._CHECK_PERIOD).watch(RELIABLE)
     for _ in range(8):
-        spinner.node._camera._check()
+        images._check()
     assert capfd.readouterr().err.count("has a publisher, but no image has come") == 3
 
 

@@ -76,7 +76,9 @@ def test_what_nobody_has_begun_is_dropped_at_the_end(held: Held) -> None:
     worker.offer("front", "1")
     end = threading.Thread(target=worker.stop)
     end.start()
+    deadline = time.monotonic() + LIMIT
     while worker._running:  # until it waits for the first item, which is in work
+        assert time.monotonic() < deadline
         time.sleep(0.001)
     assert end.is_alive()
     held.let_go()
