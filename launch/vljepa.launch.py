@@ -25,7 +25,10 @@ ARGUMENTS = {
     ),
     "device": ("", "cpu, cuda:0 or tensorrt:0; default: as in params_file"),
     "autostart": ("", "false leaves the nodes unconfigured; default: as in params_file"),
-    "build_only": ("", "true builds exports and engines, then exits; default: as in params_file"),
+    "build_only": (
+        "",
+        "true builds exports and TensorRT engines, then exits; default: as in params_file",
+    ),
     "composed": ("true", "all nodes in one process with one copy of the weights"),
     "nodes": ("", "some of embedder,gate,decoder,vqa, each a process; default: all"),
     "use_sim_time": ("", "true takes the time from /clock; default: as in params_file"),

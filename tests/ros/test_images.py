@@ -72,7 +72,7 @@ def packed_yuv(rgb: np.ndarray, order: str) -> np.ndarray:
 
 
 def encode(rgb: np.ndarray, encoding: str) -> Image | CompressedImage:
-    """A message of the picture in an encoding that keeps its colours."""
+    """A message of the picture in an encoding that keeps its colors."""
     alpha = np.full((HEIGHT, WIDTH, 1), 255, np.uint8)
     bgr = rgb[..., ::-1]
     if encoding in ("jpeg", "png"):
@@ -80,8 +80,8 @@ def encode(rgb: np.ndarray, encoding: str) -> Image | CompressedImage:
         return CompressedImage(format=encoding, data=array("B", data.tobytes()))
     if encoding in ("nv12", "nv21"):
         y, u, v = yuv_planes(rgb)
-        colour = np.stack([u, v] if encoding == "nv12" else [v, u], axis=-1)
-        return message(encoding, np.concatenate([y.reshape(-1), colour.reshape(-1)]), WIDTH)
+        color = np.stack([u, v] if encoding == "nv12" else [v, u], axis=-1)
+        return message(encoding, np.concatenate([y.reshape(-1), color.reshape(-1)]), WIDTH)
     packed = {"yuyv": "yuyv", "yuv422_yuy2": "yuyv", "uyvy": "uyvy", "yuv422": "uyvy"}
     if encoding in packed:
         return message(encoding, packed_yuv(rgb, packed[encoding]), 2 * WIDTH)
@@ -123,7 +123,7 @@ def test_a_picture_means_the_same_in_every_encoding(
     assert embed(got) @ embed(photo) > 0.99
 
 
-def test_swapped_colours_would_be_noticed(
+def test_swapped_colors_would_be_noticed(
     embed: Callable[..., np.ndarray], photo: np.ndarray
 ) -> None:
     assert embed(np.ascontiguousarray(photo[..., ::-1])) @ embed(photo) < 0.97
@@ -141,14 +141,14 @@ def test_grey_images_become_grey_rgb(encoding: str, scene: Callable[..., np.ndar
 @pytest.mark.usefixtures("converter")
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
-def test_bayer_images_keep_their_colours(
+def test_bayer_images_keep_their_colors(
     order: str, bits: int, scene: Callable[..., np.ndarray]
 ) -> None:
     rgb = scene(WIDTH, HEIGHT)
     mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
-    for index, colour in enumerate(order):
+    for index, color in enumerate(order):
         row, column = divmod(index, 2)
-        mosaic[row::2, column::2] = rgb[row::2, column::2, "rgb".index(colour)]
+        mosaic[row::2, column::2] = rgb[row::2, column::2, "rgb".index(color)]
     data = mosaic if bits == 8 else mosaic.astype(np.uint16) * 257
     got = to_rgb(message(f"bayer_{order}{bits}", data, bits // 8 * WIDTH))
     inner = np.s_[4:-4, 4:-4]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,13 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
-from vljepa_ros.msg import SemanticEmbedding
+from std_srvs.srv import Trigger
+from vljepa_ros.msg import SemanticEmbedding, SemanticShift
+from vljepa_ros.srv import Ask
 
-from vljepa_ros.nodes import camera, transport
+from vljepa_ros.nodes import camera, transport, vqa
 from vljepa_ros.nodes.embedder import Embedder
 from vljepa_ros.nodes.gate import Gate
 from vljepa_ros.nodes.lifecycle import ManagedNode
@@ -166,6 +170,87 @@ def test_a_camera_that_stays_silent_is_reported_again(
     for _ in range(8):
         images._check()
     assert capfd.readouterr().err.count("has a publisher, but no image has come") == 3
+
+
+def test_an_image_that_was_overtaken_begins_no_new_window(
+    make: Callable[..., Spinner],
+    model: str,
+    scene: Callable[..., np.ndarray],
+    image: Callable[..., Image],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    spinner = make(Vqa, model=model)
+    images = spinner.watch(RELIABLE, RELIABLE)
+    for stamp in (10.0, 10.5, 10.42, 11.0):
+        images._on_image(serialize_message(image(scene(), stamp)))
+    counts = spinner.node.statistics.counts()
+    assert counts["bad image"] == 1 and "windows cleared" not in counts
+    stamps = [stamp / 1e9 for stamp, _ in spinner.node._window.sample()]
+    assert stamps == [10.0, 10.5, 11.0]
+    assert "bad image on /image: an image is 0.080 s older" in capfd.readouterr().err
+    images._check()
+    assert "2 publishers" in spinner.node.diagnostics._warnings["/image"]
+    images._check()
+    assert not spinner.node.diagnostics._warnings["/image"]
+    images._on_image(serialize_message(image(scene(), 4.0)))  # a bag from its beginning
+    assert spinner.node.statistics.counts()["windows cleared"] == 1
+
+
+def test_more_requests_than_can_wait_are_refused_at_once(
+    make: Callable[..., Spinner], model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vqa, "_UNFINISHED", 2)
+    spinner, free = make(Vqa, model=model), Event()
+    monkeypatch.setattr(spinner.node, "_ready", lambda: free.wait(LIMIT))
+    client = spinner.driver.create_client(Ask, "ask")
+    spinner.until(client.service_is_ready, "the service")
+    asked = [client.call_async(Ask.Request(question="What?")) for _ in range(3)]
+
+    def answered(which: slice) -> bool:
+        rclpy.spin_once(spinner.driver, timeout_sec=0.01)
+        return all(answer.done() for answer in asked[which])
+
+    spinner.until(lambda: answered(slice(2, 3)), "the last to be refused")
+    assert "2 requests are unfinished already" in asked[2].result().message
+    assert not asked[0].done() and not asked[1].done()
+    assert spinner.node.details()["requests unfinished"] == "2"
+    free.set()
+    spinner.until(lambda: answered(slice(0, 2)), "the others")
+    assert spinner.node.details()["requests unfinished"] == "0"
+
+
+def test_a_query_that_pauses_is_not_sent_on_request(make: Callable[..., Spinner]) -> None:
+    spinner = make(Gate)
+    spinner.activate()
+    assert spinner.node.details() == {"waits for": "a subscriber of /shift"}
+    sent: list[SemanticShift] = []
+    spinner.driver.create_subscription(SemanticShift, "shift", sent.append, RESULTS)
+    spinner.until(lambda: spinner.node._embeddings.hears, "the gate to listen")
+    assert spinner.node.details() == {"waits for": "a message on /embedding"}
+
+    def feed(query: str, seconds: range) -> None:
+        for second in seconds:
+            message = SemanticEmbedding(query=query, model_id="model@1", data=[1.0, 0.0])
+            message.header.stamp.sec = second
+            spinner.node._receive(message)
+
+    def requested() -> list[str]:
+        sent.clear()
+        assert spinner.node._request(Trigger.Request(), Trigger.Response()).success
+
+        def queries() -> list[str]:
+            rclpy.spin_once(spinner.driver, timeout_sec=0.01)
+            on_request = [s for s in sent if s.trigger == SemanticShift.REQUEST]
+            return [shift.embedding.query for shift in on_request]
+
+        spinner.until(lambda: "asked" in queries(), "the segment that goes on")
+        return queries()
+
+    feed("paused", range(10, 20))
+    feed("asked", range(20, 22))
+    assert requested() == ["paused", "asked"]
+    feed("asked", range(22, 32))
+    assert requested() == ["asked"] and "paused" in spinner.node._streams
 
 
 def test_what_drifts_runs_where_that_is_allowed(

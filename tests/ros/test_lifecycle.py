@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from std_msgs.msg import Empty
 
+from vljepa_ros.errors import InputError
+from vljepa_ros.nodes.diagnostics import Statistics
 from vljepa_ros.nodes.lifecycle import ManagedNode
 
 LIMIT = 30.0  # s
@@ -59,13 +61,14 @@ def state(node: Fragile) -> str:
     return str(node._state_machine.current_state[1])
 
 
-def wait_for_diagnostics(node: Fragile, message: str, lifecycle_state: str) -> None:
-    """Spin the node until its diagnostics say this."""
-    told: list[tuple[str, str]] = []
+def wait_for_diagnostics(node: Fragile, message: str, lifecycle_state: str) -> bytes:
+    """Spin the node until its diagnostics say this; their level."""
+    told: dict[tuple[str, str], bytes] = {}
 
     def hear(array: DiagnosticArray) -> None:
         (status,) = array.status
-        told.append((status.message, {item.key: item.value for item in status.values}["state"]))
+        state = {item.key: item.value for item in status.values}["state"]
+        told[status.message, state] = status.level
 
     node.create_subscription(DiagnosticArray, "/diagnostics", hear, 10)
     executor = SingleThreadedExecutor()
@@ -76,6 +79,7 @@ def wait_for_diagnostics(node: Fragile, message: str, lifecycle_state: str) -> N
         executor.spin_once(timeout_sec=0.1)
     executor.remove_node(node)
     executor.shutdown()
+    return told[message, lifecycle_state]
 
 
 def test_a_failed_activation_leaves_it_inactive_and_is_told(fragile: Fragile) -> None:
@@ -135,7 +139,28 @@ def test_a_failed_shutdown_still_cleans_up_and_finalizes(fragile: Fragile) -> No
 def test_an_error_of_a_library_ends_nothing(fragile: Fragile) -> None:
     with fragile.surviving("image"):
         raise RuntimeError("of a library")
-    assert fragile.statistics.counts() == {"bad image, unexpected": 1}
+    assert fragile.statistics.counts() == {"errors with image": 1}
+    message = "1 errors in the last second; the log tells them"
+    assert wait_for_diagnostics(fragile, message, "unconfigured") == DiagnosticStatus.ERROR
+
+
+def test_a_bad_input_is_a_warning(fragile: Fragile) -> None:
+    with fragile.surviving("image"):
+        raise InputError("too dark")
+    assert fragile.statistics.counts() == {"bad image": 1}
+    message = "1 bad inputs in the last second"
+    assert wait_for_diagnostics(fragile, message, "unconfigured") == DiagnosticStatus.WARN
+
+
+def test_timings_of_long_ago_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = Statistics()
+    statistics.time("age", 0.25)
+    assert statistics.values() == {"age p50 (ms)": "250.0", "age p95 (ms)": "250.0"}
+    later = time.monotonic() + 61
+    monkeypatch.setattr("vljepa_ros.nodes.diagnostics.time.monotonic", lambda: later)
+    assert statistics.values() == {}
+    statistics.time("age", 0.5)
+    assert statistics.values()["age p50 (ms)"] == "500.0"
 
 
 def test_what_failed_before_is_forgotten_in_the_end(fragile: Fragile) -> None:

@@ -94,6 +94,7 @@ def test_with_candidates_the_nearest_is_the_answer(filled: Any) -> None:
         ({"question": "why " * 2500}, "at most 2000"),
         ({"question": "What?", "candidates": ["yes", ""]}, "candidate is empty"),
         ({"question": "What?", "candidates": ["x" * 3000]}, "at most 2000"),
+        ({"question": "What?", "candidates": ["x"] * 4097}, "at most 4096"),
     ],
 )
 def test_a_question_that_cannot_be_answered_gets_a_reason(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from rclpy.task import Future
 
+from vljepa_ros.errors import InputError
 from vljepa_ros.nodes.lifecycle import ManagedNode
 
 T = TypeVar("T")
@@ -20,14 +21,28 @@ class Background:
     Args:
         node: whose executor waits for the results.
         threads: how many things may be done at once.
+        most: how many may be unfinished.
     """
 
-    def __init__(self, node: ManagedNode, threads: int) -> None:
+    unfinished = 0  # changed by the thread that spins alone
+
+    def __init__(self, node: ManagedNode, threads: int, most: int) -> None:
         self._node = node
+        self._most = most
         self._pool = ThreadPoolExecutor(threads, f"{node.get_name()} service")
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Result of a call in another thread; only for callbacks of the node's executor."""
+        """Result of a call in another thread; only for callbacks of the node's executor.
+
+        Raises:
+            InputError: too many are unfinished. They would come ever later, and the executor looks
+                at each of them whenever it wakes.
+        """
+        if self.unfinished >= self._most:
+            raise InputError(
+                f"{self.unfinished} requests are unfinished already; wait for the answer before "
+                "asking again"
+            )
         ready = Future(executor=self._node.executor)
 
         def finish(_: Work[T]) -> None:
@@ -38,5 +53,7 @@ class Background:
 
         done = self._pool.submit(work, *arguments)
         done.add_done_callback(finish)
+        self.unfinished += 1
         await ready
+        self.unfinished -= 1
         return done.result()

@@ -21,9 +21,12 @@ from vljepa_ros.nodes.parameters import choice, declare, declare_texts, texts
 from vljepa_ros.nodes.qos import newest_only
 from vljepa_ros.nodes.serialized import prepare, read_image
 from vljepa_ros.nodes.transport import loss, remedy
+from vljepa_ros.streaming.stamps import SECOND
 
 _CHECK_PERIOD = 0.5  # s
 _REPORT_PERIOD = 10.0  # s between two logs of the same silence
+# An image this much older than the one before has been overtaken; what is older yet begins anew.
+_OVERTAKEN = SECOND
 _NAME = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a part of a topic's name
 _TRANSPORTS = ("raw", "compressed")
 _COMPRESSED = "/compressed"  # what image_transport appends to a topic's name
@@ -114,6 +117,7 @@ class ImageSubscription:
         self._received = self._has_publisher = False
         self._received_at = time.monotonic()
         self._stamp: int | None = None  # of the newest image, ns
+        self._ran_back = False  # stamps, since the last check
         # s without an image since there has been a publisher or none, and when it was last told
         self._silent = self._reported = 0.0
         self._told = ""  # the cause
@@ -154,17 +158,24 @@ class ImageSubscription:
     def _on_image(self, data: bytes) -> None:
         if self._is_open:
             self._received = True
-            with self._node.surviving("image"):
+            with self._node.surviving("image", self.topic):
                 message = read_image(data, self._type_name)
                 self._check_stamp(to_nanoseconds(message.header.stamp))
                 self._received_at = time.monotonic()  # of one that is used
                 self._receive(message)
 
     def _check_stamp(self, stamp: int) -> None:
+        behind = 0 if self._stamp is None else self._stamp - stamp
+        self._ran_back |= behind > 0
         if stamp == self._stamp:
             raise InputError(
-                f"two images on {self.topic} have the same stamp, {stamp} ns; windows are sampled "
-                "by stamp, so have the camera's driver set header.stamp to the time of each image"
+                f"two images have the same stamp, {stamp} ns; windows are sampled by stamp, so "
+                "have the camera's driver set header.stamp to the time of each image"
+            )
+        if 0 < behind < _OVERTAKEN:
+            raise InputError(
+                f"an image is {behind / SECOND:.3f} s older than the one before; images must come "
+                "in the order of their stamps, and those of two cameras on topics of their own"
             )
         self._stamp = stamp
 
@@ -192,6 +203,12 @@ class ImageSubscription:
         message = "" if publishers else f"no publisher on {self.topic}"
         if self._silent >= self._timeout:
             message = self._report(publishers)
+        elif self._ran_back and len(publishers) > 1:
+            message = (
+                f"{self.topic} has {len(publishers)} publishers whose stamps run back and forth, "
+                "each time the window begins anew; give each a topic of its own"
+            )
+        self._ran_back = False
         self._node.diagnostics.warn(message, self.topic)
 
     def _follow(self) -> None:

@@ -31,12 +31,12 @@ class Decoder(ModelNode):
 
     def __init__(
         self,
+        *,
         announces: bool = True,
-        arguments: Sequence[str] = (),
         parts: tuple[str, ...] = ("y_decoder",),
+        arguments: Sequence[str] = (),
     ) -> None:
-        self.arguments = arguments
-        super().__init__("decoder", "~/model_info" if announces else None, parts)
+        super().__init__("decoder", "~/model_info" if announces else None, parts, arguments)
         declare_min_confidence(self)
         description = "distance (1 - cosine) up to which a segment gets an earlier one's text"
         declare(self, "recall_within", RECALL_WITHIN, description, span=(0.0, 2.0), read_only=True)
@@ -94,7 +94,8 @@ class Decoder(ModelNode):
         self.diagnostics.warn(late if len(self._waiting) > _MANY else "", "shifts waiting")
 
     def details(self) -> Mapping[str, str]:
-        return {**super().details(), "shifts waiting": str(len(self._waiting))}
+        waits = self._shifts.waits_for if self._shifts is not None else {}
+        return {**super().details(), **waits, "shifts waiting": str(len(self._waiting))}
 
     def _decode(self, message: SemanticShift) -> None:
         if self.active:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -48,6 +48,7 @@ class _Asked:
 class _Stream:
     """A camera, and what is published of it."""
 
+    name: str  # "" for the only one
     camera: ImageSubscription
     window: FrameWindow[Any]
     embeddings: Any
@@ -77,9 +78,8 @@ class Embedder(ModelNode):
     and those of `declare_cameras`, `declare_camera` and `ModelNode`.
     """
 
-    def __init__(self, parts: tuple[str, ...] = _PARTS, arguments: Sequence[str] = ()) -> None:
-        self.arguments = arguments
-        super().__init__("embedder", "model_info", parts)
+    def __init__(self, *, parts: tuple[str, ...] = _PARTS, arguments: Sequence[str] = ()) -> None:
+        super().__init__("embedder", "model_info", parts, arguments)
         declare_texts(self, "queries", ["What is happening?"], "standing queries")
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")
@@ -125,6 +125,12 @@ class Embedder(ModelNode):
         self._streams = {}
         super().cleanup()
 
+    def details(self) -> Mapping[str, str]:
+        streams = self._streams.values() if self.active else ()
+        unheard = [s.embeddings.topic_name for s in streams if not self._heard(s)]
+        waits = {"waits for": f"a subscriber of {', '.join(unheard)}"} if unheard else {}
+        return {**super().details(), **waits}
+
     def _loaded(self) -> Any:
         assert self.engine is not None
         return self.engine
@@ -132,6 +138,7 @@ class Embedder(ModelNode):
     def _make(self, name: str, camera: ImageSubscription) -> _Stream:
         info, prefix = self._loaded().info, f"{name}/" if name else ""
         return _Stream(
+            name,
             camera,
             FrameWindow(info.window_frames, info.window_period),
             self.create_lifecycle_publisher(SemanticEmbedding, f"{prefix}embedding", RESULTS),
@@ -155,7 +162,7 @@ class Embedder(ModelNode):
             if not self._heard(stream):
                 self.statistics.count("frames unheard")
                 continue
-            with self.surviving("image"):
+            with self.surviving("image", stream.camera.topic):
                 pictures.append(to_rgb(message, engine.info.input_width))
                 ready.append((stream, message))
         if not ready:
@@ -163,10 +170,12 @@ class Embedder(ModelNode):
         with self.surviving("image"):
             for frame, tokens in zip(ready, engine.encode_frames(pictures), strict=True):
                 self._embed(*frame, tokens)
-                self._note(frame[1], started)
+                self._note(*frame, started)
 
-    def _note(self, message: Any, started: float) -> None:
+    def _note(self, stream: _Stream, message: Any, started: float) -> None:
         self.statistics.count("frames processed")
+        if stream.name:
+            self.statistics.count(f"frames processed of {stream.name}")
         self.statistics.time("inference", time.perf_counter() - started)
         age = self.get_clock().now().nanoseconds - to_nanoseconds(message.header.stamp)
         self.statistics.time("age of processed frame", age / 1e9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger as TriggerService
@@ -16,8 +16,9 @@ from vljepa_ros.nodes.parameters import declare, on_change
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.streaming import ChangeGate, GateConfig, Shift
 
-_SETTINGS = tuple(GateConfig.__dataclass_fields__)
-_FORGOTTEN = 20  # frames without an embedding of a query: it is no longer asked
+_SETTINGS = tuple(field.name for field in fields(GateConfig))
+# Frames without an embedding of a query: it is no longer asked, and not long after forgotten.
+_PAUSED, _FORGOTTEN = 2, 20
 
 
 @dataclass
@@ -39,9 +40,8 @@ class Gate(ManagedNode):
     Parameters: below, all changeable while it runs, and those of `ManagedNode`.
     """
 
-    def __init__(self, arguments: Sequence[str] = ()) -> None:
-        self.arguments = arguments
-        super().__init__("gate")
+    def __init__(self, *, arguments: Sequence[str] = ()) -> None:
+        super().__init__("gate", arguments)
         default = GateConfig()
         declare(
             self,
@@ -115,10 +115,12 @@ class Gate(ManagedNode):
             self.dispose(self.destroy_lifecycle_publisher, self._publisher)
 
     def details(self) -> Mapping[str, str]:
-        if not self.active or self._embeddings is None or not self._embeddings.hears:
-            return {}  # the last scores would pass for the present ones
-        streams = list(self._streams.items())
-        return {f"score of {query!r}": f"{stream.gate.score:.3f}" for query, stream in streams}
+        if self._embeddings is None:
+            return {}
+        # Without an ear, the last scores would pass for the present ones.
+        streams = self._streams.items() if self._embeddings.hears else ()
+        scores = {f"score of {query!r}": f"{stream.gate.score:.3f}" for query, stream in streams}
+        return {**self._embeddings.waits_for, **scores}
 
     def _receive(self, message: SemanticEmbedding) -> None:
         if self.active:
@@ -164,7 +166,8 @@ class Gate(ManagedNode):
         elif not self._embeddings.hears:
             response.message = "nobody hears shift; subscribe to it or to description first"
         else:
-            for stream in self._streams.values():
+            paused = _PAUSED * len(self._streams)
+            for stream in [s for s in self._streams.values() if s.others <= paused]:
                 shift = stream.gate.request()
                 if shift is not None:
                     self._publish(shift, stream.newest)

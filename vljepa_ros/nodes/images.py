@@ -1,6 +1,6 @@
 """Image messages of any common encoding to RGB arrays.
 
-OpenCV reads 8-bit colours and greys where they lie. cv_bridge does what it can of the others where
+OpenCV reads 8-bit colors and greys where they lie. cv_bridge does what it can of the others where
 it is installed and imports; rosbags-image does the rest.
 """
 
@@ -47,8 +47,8 @@ _BYTES = {
     **dict.fromkeys(("rgb16", "bgr16"), 6),
     **dict.fromkeys(("rgba16", "bgra16"), 8),
 }
-_PLANAR = ("nv12", "nv21")  # rows of colour follow the rows of luminance
-# OpenCV's generic formats carry no colour order; drivers that use them mean these.
+_PLANAR = ("nv12", "nv21")  # rows of color follow the rows of luminance
+# OpenCV's generic formats carry no color order; drivers that use them mean these.
 _GENERIC = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
 # Whole bytes a channel: what makes RGB of a pixel, None where it is.
 _TO_RGB = {
@@ -99,7 +99,7 @@ def _check(message: Any) -> None:
         raise InputError(f"the image has no pixels ({width}x{height}); check the camera driver")
     if encoding not in _BYTES:
         raise InputError(
-            f"the encoding {encoding!r} is not a colour or grey image; "
+            f"the encoding {encoding!r} is not a color or grey image; "
             f"use a topic with one of {sorted(_BYTES)}"
         )
     rows, row, step = _layout(message)

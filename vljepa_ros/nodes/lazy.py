@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -12,6 +14,7 @@ from rclpy.qos import QoSProfile
 from vljepa_ros.nodes.lifecycle import ManagedNode
 
 _CHECK_PERIOD = 0.25  # s
+_RECENT = 5.0  # s after a message in which the next is not waited for
 
 
 class LazySubscription:
@@ -41,7 +44,10 @@ class LazySubscription:
     ) -> None:
         self._node = node
         self._begin = begin
-        self._arguments = (kind, topic, receive, qos)
+        self._receive = receive
+        self._arguments = (kind, topic, self._on_message, qos)
+        self._topic = node.resolve_topic_name(topic)
+        self._received_at = -math.inf  # steady time, s
         self._output = output
         self._subscription: Any = None
         self._is_open = True
@@ -54,6 +60,21 @@ class LazySubscription:
     def hears(self) -> bool:
         """Whether it is subscribed."""
         return self._subscription is not None
+
+    @property
+    def waits_for(self) -> Mapping[str, str]:
+        """What is missing before it can work, for diagnostics; nothing while messages come."""
+        if not self._node.active:
+            return {}
+        if not self.hears:
+            return {"waits for": f"a subscriber of {self._output.topic_name}"}
+        if time.monotonic() - self._received_at < _RECENT:
+            return {}
+        return {"waits for": f"a message on {self._topic}"}
+
+    def _on_message(self, message: Any) -> None:
+        self._received_at = time.monotonic()
+        self._receive(message)
 
     def close(self) -> None:
         """End it."""

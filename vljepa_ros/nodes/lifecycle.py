@@ -20,7 +20,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 
 from vljepa_ros.errors import InputError, VljepaError
-from vljepa_ros.nodes.diagnostics import Diagnostics, Statistics
+from vljepa_ros.nodes.diagnostics import BAD, ERRORS, Diagnostics, Statistics
 from vljepa_ros.nodes.parameters import declare
 from vljepa_ros.nodes.signals import Signals
 from vljepa_ros.nodes.transport import receive_large_images
@@ -33,19 +33,19 @@ class ManagedNode(LifecycleNode):
 
     Publishes: `/diagnostics` (diagnostic_msgs/DiagnosticArray, once a second).
     Parameters: autostart (bool, true), configure and activate at start; build_only (bool, false),
-    build exports and engines, then exit.
+    build exports and TensorRT engines, then exit.
 
-    A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`. It may set
-    `arguments` before it comes here: ROS arguments for this node alone, which go before those of
-    the process.
+    A subclass says what to do in `configure`, `activate`, `deactivate` and `cleanup`.
+
+    Args:
+        name: of the node.
+        arguments: ROS arguments for this node alone, which go before those of the process.
     """
 
-    arguments: Sequence[str] = ()
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name, cli_args=list(self.arguments) or None)
+    def __init__(self, name: str, arguments: Sequence[str] = ()) -> None:
+        super().__init__(name, cli_args=list(arguments) or None)
         declare(self, "autostart", True, "configure and activate at start", read_only=True)
-        build_only = "build exports and engines, then exit"
+        build_only = "build exports and TensorRT engines, then exit"
         declare(self, "build_only", False, build_only, read_only=True)
         self.statistics = Statistics()
         self.diagnostics = Diagnostics(self, self.statistics, self.details)
@@ -111,27 +111,33 @@ class ManagedNode(LifecycleNode):
             self._disposals.popleft()()
 
     @contextmanager
-    def surviving(self, kind: str) -> Iterator[None]:
-        """Run a block whose errors are counted and logged, but end nothing else."""
+    def surviving(self, kind: str, source: str = "") -> Iterator[None]:
+        """Run a block whose errors are counted and logged, but end nothing else.
+
+        Args:
+            kind: of input that the block works on.
+            source: the topic that it came from, where there may be several.
+        """
         try:
             yield
         except InputError as error:
-            self.bad_input(kind, error)
+            self.bad_input(kind, error, source)
         except Exception as error:
             # An exception out of a callback would end the process, and the next input may be good.
             # After a signal nothing can be published any more, which is no failure.
             if rclpy.ok():
                 self.failure(kind, error)
 
-    def bad_input(self, kind: str, error: InputError) -> None:
-        """Count a bad input and log it, at most every few seconds for each kind."""
-        self.statistics.count(f"bad {kind}")
-        if self._may_log(kind):
-            self.get_logger().error(f"bad {kind}: {error}")
+    def bad_input(self, kind: str, error: InputError, source: str = "") -> None:
+        """Count a bad input and log it, at most every few seconds for each kind and source."""
+        self.statistics.count(f"{BAD}{kind}")
+        what = f"{kind} on {source}" if source else kind
+        if self._may_log(what):
+            self.get_logger().error(f"bad {what}: {error}")
 
     def failure(self, kind: str, error: Exception) -> None:
         """Count and log an error that is not the input's, with its traceback."""
-        self.statistics.count(f"bad {kind}, unexpected")
+        self.statistics.count(f"{ERRORS}{kind}")
         if self._may_log(f"{kind}, {type(error).__name__}"):
             text = "".join(traceback.format_exception(error))
             self.get_logger().error(f"unexpected error with {kind}, please report it:\n{text}")

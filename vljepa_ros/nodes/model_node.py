@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vljepa_ros.errors import VljepaError
@@ -43,10 +43,17 @@ class ModelNode(ManagedNode):
         info_topic: where it says what it runs on; None where another node of this process does.
             `model_info` is that of the embedder alone: what is latched there has one source.
         parts: of the model, that the nodes of this process use; others are not kept in memory.
+        arguments: see `ManagedNode`.
     """
 
-    def __init__(self, name: str, info_topic: str | None, parts: tuple[str, ...] = PARTS) -> None:
-        super().__init__(name)
+    def __init__(
+        self,
+        name: str,
+        info_topic: str | None,
+        parts: tuple[str, ...] = PARTS,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, arguments)
         for parameter, default, description in _PARAMETERS:
             declare(self, parameter, default, description, read_only=True)
         self.engine: Engine | None = None

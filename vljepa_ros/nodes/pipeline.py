@@ -26,9 +26,10 @@ def _make() -> Iterator[ManagedNode]:
         if name:
             namespace = f"{embedder.get_namespace().rstrip('/')}/{name}"
             rules = {"__ns": namespace, "image": embedder.resolve_topic_name(topic)}
-        yield Gate(_remap(__node="gate", **rules))
-        yield Decoder(False, _remap(__node="decoder", **rules), PARTS)
-        yield Vqa(False, _remap(__node="vqa", **rules))
+        yield Gate(arguments=_remap(__node="gate", **rules))
+        decoder = _remap(__node="decoder", **rules)
+        yield Decoder(announces=False, parts=PARTS, arguments=decoder)
+        yield Vqa(announces=False, arguments=_remap(__node="vqa", **rules))
 
 
 def _remap(**rules: str) -> list[str]:

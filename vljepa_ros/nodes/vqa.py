@@ -18,13 +18,14 @@ from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.runtime import Engine
-from vljepa_ros.runtime.engine import check_text
+from vljepa_ros.runtime.engine import TEXT_CACHE, check_text
 from vljepa_ros.srv import Ask, EmbedText
 from vljepa_ros.streaming import FrameWindow
 
 # Images are large: a window of 4 needs no more than a few a period to be sampled well.
 _KEPT_PER_PERIOD = 3
 _THREADS = 4  # that a text may be embedded while questions are answered
+_UNFINISHED = 32  # requests, above which others are refused
 
 _Response = TypeVar("_Response", Ask.Response, EmbedText.Response)
 
@@ -40,15 +41,14 @@ class Vqa(ModelNode):
     `ModelNode`.
     """
 
-    def __init__(self, announces: bool = True, arguments: Sequence[str] = ()) -> None:
-        self.arguments = arguments
-        super().__init__("vqa", "~/model_info" if announces else None)
+    def __init__(self, *, announces: bool = True, arguments: Sequence[str] = ()) -> None:
+        super().__init__("vqa", "~/model_info" if announces else None, arguments=arguments)
         declare_camera(self)
         declare_min_confidence(self)
         self._camera: ImageSubscription | None = None
         self._window: FrameWindow[Any] | None = None  # of images, while the node is active
         self._window_lock = threading.Lock()
-        self._background = Background(self, _THREADS)
+        self._background = Background(self, _THREADS, _UNFINISHED)
         group = ReentrantCallbackGroup()  # a question need not wait for the one before it
         self.create_service(Ask, "ask", self._ask, callback_group=group)
         self.create_service(EmbedText, "embed_text", self._embed_text, callback_group=group)
@@ -81,15 +81,25 @@ class Vqa(ModelNode):
                 return
             backwards = self._window.add(to_nanoseconds(message.header.stamp), message)
         if backwards and self._camera is not None and self.engine is not None:
+            self.statistics.count("windows cleared")
             shared_tokens(self.engine).forget(self._camera.topic)
 
+    def details(self) -> Mapping[str, str]:
+        return {**super().details(), "requests unfinished": str(self._background.unfinished)}
+
     async def _ask(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
-        return await self._background.run(self._ask_in_thread, request, response)
+        try:
+            return await self._background.run(self._ask_in_thread, request, response)
+        except InputError as error:
+            return self._refuse("question", error, response)
 
     async def _embed_text(
         self, request: EmbedText.Request, response: EmbedText.Response
     ) -> EmbedText.Response:
-        return await self._background.run(self._embed_in_thread, request, response)
+        try:
+            return await self._background.run(self._embed_in_thread, request, response)
+        except InputError as error:
+            return self._refuse("text", error, response)
 
     def _ask_in_thread(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
         started = time.perf_counter()
@@ -105,6 +115,10 @@ class Vqa(ModelNode):
     def _answer(self, request: Ask.Request, response: Ask.Response) -> None:
         engine = self._ready()
         question = check_text(request.question, "question")
+        if len(request.candidates) > TEXT_CACHE:
+            raise InputError(
+                f"there are {len(request.candidates)} candidates; give at most {TEXT_CACHE}"
+            )
         candidates = [check_text(text, "candidate") for text in request.candidates]
         window, tokens = self._encode(engine)
         (embedding,) = engine.predict([tokens[stamp] for stamp, _ in window], [question])
