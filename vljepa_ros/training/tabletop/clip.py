@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.training.tabletop import actions
 from vljepa_ros.training.tabletop.episode import Episode
 from vljepa_ros.training.tabletop.layout import draw_layout
 from vljepa_ros.training.tabletop.script import Script
@@ -20,38 +21,38 @@ FPS = 12
 
 def _act(script: Script) -> bool:
     """A robot's half minute or so; False where one of the steps has no room in this scene."""
-    if not all(script.set_up(index) for index in range(2)):
+    if not all(actions.set_up(script, index) for index in range(2)):
         return False
-    script.set_up_part("lamp")
+    actions.set_up_part(script, "lamp")
     quiet = (3.2, 4.0)  # s
     script.pause(*quiet)
-    if not script.appear(2):
+    if not actions.appear(script, 2):
         return False
     script.pause(*quiet)
     near = script.within_reach()
-    if not near or not script.push(near[0]):
+    if not near or not actions.push(script, near[0]):
         return False
     script.pause(0.6, 0.8)
-    script.retract()
+    actions.retract(script)
     for part in ("lamp", "drawer"):
         script.pause(*quiet)
-        script.switch(part)
+        actions.switch(script, part)
     script.pause(*quiet)
     held = [index for index in script.within_reach() if index != near[0]]
     if not held:
         return False
-    for step in (script.approach, script.grasp, script.lift):
-        step(held[0])
+    for step in (actions.approach, actions.grasp, actions.lift):
+        step(script, held[0])
         script.pause(1.0, 1.2)
     script.pause(1.5, 2.0)
-    script.place(held[0])
+    actions.place(script, held[0])
     script.pause(0.6, 0.8)
-    script.retract()
+    actions.retract(script)
     script.pause(*quiet)
     gone = [index for index in script.free_to_move() if index not in (near[0], held[0])]
     if not gone:
         return False
-    script.remove(gone[0])
+    actions.remove(script, gone[0])
     script.pause(4.0, 4.5)
     return True
 

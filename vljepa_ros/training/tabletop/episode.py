@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from vljepa_ros.training.shards import FRAME_PERIOD
+from vljepa_ros.training.tabletop import actions
 from vljepa_ros.training.tabletop.facts import event_list, state_list
 from vljepa_ros.training.tabletop.layout import Layout, draw_layout
 from vljepa_ros.training.tabletop.script import Script
@@ -25,11 +25,16 @@ AMID = ("approach", "grasp", "lift")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that could happen next."""
+    """One thing that could happen next: an action and what it is done to."""
 
-    name: str
+    action: Callable[..., object]
     weight: float
-    run: Callable[[], object]
+    what: tuple[int | str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """That of the action."""
+        return self.action.__name__
 
 
 @dataclass(frozen=True)
@@ -72,24 +77,24 @@ def _arm_steps(script: Script) -> list[Step]:
     state, target = script.state, script.state.target
     if state.arm == "away":
         near = script.within_reach()
-        return [Step("approach", 2.2 / len(near), partial(script.approach, i)) for i in near] + [
-            Step("push", 3.6 / len(near), partial(script.push, i)) for i in near
+        return [Step(actions.approach, 2.2 / len(near), (i,)) for i in near] + [
+            Step(actions.push, 3.6 / len(near), (i,)) for i in near
         ]
     if target is None:
         return []
     last = script.events[-1].type
     if state.arm == "near":
-        steps = [Step("retract", 20 if last == "push" else 2, script.retract)]
+        steps = [Step(actions.retract, 20 if last == "push" else 2)]
         if last != "push":
-            steps.append(Step("grasp", 16, partial(script.grasp, target)))
+            steps.append(Step(actions.grasp, 16, (target,)))
         return steps
     if script.poses[target].spot[2] < 0.1:
         if any(event.type == "lift" for event in script.events[-2:]) or last in ("place", "stack"):
-            return [Step("retract", 30, script.retract)]
-        return [Step("lift", 25, partial(script.lift, target))]
-    steps = [Step("place", 20, partial(script.place, target))]
+            return [Step(actions.retract, 30)]
+        return [Step(actions.lift, 25, (target,))]
+    steps = [Step(actions.place, 20, (target,))]
     for onto in _supports(script, target):
-        steps.append(Step("put_onto", 14, partial(script.put_onto, target, onto)))
+        steps.append(Step(actions.put_onto, 14, (target, onto)))
     return steps
 
 
@@ -118,17 +123,17 @@ def steps(script: Script, within: float) -> list[Step]:
     free = script.free_to_move()
     found = _arm_steps(script)
     if len(state.ids()) < 4:
-        found += [Step("appear", 1.6 / len(absent), partial(script.appear, i)) for i in absent]
+        found += [Step(actions.appear, 1.6 / len(absent), (i,)) for i in absent]
     for i in free:
-        found.append(Step("remove", 0.9 / len(free), partial(script.remove, i)))
-        found.append(Step("move", 1.2 / len(free), partial(script.move, i)))
+        found.append(Step(actions.remove, 0.9 / len(free), (i,)))
+        found.append(Step(actions.move, 1.2 / len(free), (i,)))
         if i in script.others(-1):
             pairs = _supports(script, i)
-            found += [Step("stack", 0.7 / len(free), partial(script.stack, i, o)) for o in pairs]
+            found += [Step(actions.stack, 0.7 / len(free), (i, o)) for o in pairs]
     for part in PARTS:
         if getattr(state, part) is not None:
             weight = 1.8 if part == "lamp" else 1.5
-            found.append(Step("switch", weight, partial(script.switch, part)))
+            found.append(Step(actions.switch, weight, (part,)))
     return [step for step in found if LONGEST.get(step.name, LONGEST_OTHER) < within]
 
 
@@ -136,7 +141,7 @@ def take_step(script: Script, found: list[Step]) -> str:
     """Let one of the steps happen, drawn by weight; returns its name."""
     weights = np.array([step.weight for step in found])
     step = found[int(script.rng.choice(len(found), p=weights / weights.sum()))]
-    step.run()
+    step.action(script, *step.what)
     return step.name
 
 
@@ -146,12 +151,12 @@ def set_up(script: Script, present: int) -> None:
     for index in range(present):
         supports = _supports(script, index)
         if supports and rng.random() < 0.25:
-            script.set_up_onto(index, supports[0])
+            actions.set_up_onto(script, index, supports[0])
         else:
-            script.set_up(index)
+            actions.set_up(script, index)
     for part in PARTS:
         if getattr(script.state, part) is not None and rng.random() < 0.45:
-            script.set_up_part(part)
+            actions.set_up_part(script, part)
 
 
 def plan(seed: int) -> Episode:

@@ -16,7 +16,7 @@ BACK_SLOTS = (-0.46, -0.16, 0.16, 0.46)  # m, x of what stands at the back of th
 BACK_Y = 0.30  # m
 ARM_Y = 0.50  # m
 CLEAR_OF_FURNITURE = 0.20  # m, how far right and left of a piece of furniture nothing is put
-# Table colours that people have; objects of a similar colour get another table.
+# Table colors that people have; objects of a similar color get another table.
 TABLES: tuple[Rgb, ...] = (
     (0.72, 0.55, 0.38),
     (0.55, 0.38, 0.24),
@@ -88,7 +88,7 @@ class Room:
     key_direction: tuple[float, float, float]
     key: float  # brightness of the main light
     ambient: float
-    table: tuple[Rgb, str]  # colour and kind of texture
+    table: tuple[Rgb, str]  # color and kind of texture
     wall: tuple[Rgb, str]
     floor: tuple[Rgb, str]
     paint: tuple[Rgb, Rgb, Rgb]  # cabinet, box, lamp shade
@@ -122,15 +122,15 @@ class Layout:
 
 
 def far(rgb: Rgb, others: list[Rgb]) -> bool:
-    """Whether a colour stands out against each of the others."""
+    """Whether a color stands out against each of the others."""
     return all(np.linalg.norm(np.subtract(rgb, other)) > 0.33 for other in others)
 
 
 def draw_things(rng: np.random.Generator, count: int) -> list[Thing]:
-    """`count` objects, no two with the same name and colour."""
+    """`count` objects, no two with the same name and color."""
     taken: list[tuple[str, str]] = []
     while len(taken) < count:
-        # In another order of colours and shapes a seed would give other things.
+        # In another order of colors and shapes a seed would give other things.
         pair = (str(rng.choice(COLORS)), str(rng.choice(SHAPES)))
         if pair not in taken:
             taken.append(pair)
@@ -158,7 +158,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 def draw_room(rng: np.random.Generator, things: list[Thing], with_lamp: bool) -> Room:
-    """Light, textures and camera; the table's colour stands out against the objects."""
+    """Light, textures and camera; the table's color stands out against the objects."""
     rgbs = [thing.rgb for thing in things]
     tables = [rgb for rgb in TABLES if far(rgb, rgbs)] or list(TABLES)
     # A lamp shows only in a room that is not bright already.

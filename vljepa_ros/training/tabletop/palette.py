@@ -1,4 +1,4 @@
-"""Names, colours and sizes of the things that lie on the table."""
+"""Names, colors and sizes of the things that lie on the table."""
 
 import colorsys
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ SHAPES: dict[str, Shape] = {
 
 
 def jittered(color: str, rng: np.random.Generator) -> tuple[float, float, float]:
-    """RGB in [0, 1] near a named colour, near enough that the name stays right."""
+    """RGB in [0, 1] near a named color, near enough that the name stays right."""
     hue, saturation, value = colorsys.rgb_to_hsv(*COLORS[color])
     if color not in ("white", "black"):
         hue = (hue + rng.uniform(-0.012, 0.012)) % 1.0

@@ -1,23 +1,52 @@
-"""The steps that a scene can take: each plans one thing that happens, its motion and its facts."""
+"""The script of a scene: its clock, its tracks, and the record of facts, by which actions work."""
 
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vljepa_ros.training.tabletop import placing
 from vljepa_ros.training.tabletop.arm import OPEN_MAX
 from vljepa_ros.training.tabletop.camera import raised
-from vljepa_ros.training.tabletop.facts import Event
-from vljepa_ros.training.tabletop.motion import FINGER_ROOM, Motion, Pose
+from vljepa_ros.training.tabletop.facts import Event, Seen, State
+from vljepa_ros.training.tabletop.layout import Layout
+from vljepa_ros.training.tabletop.timeline import Timeline, Track
 
-FALL = 0.42  # m, from how high an object comes in, and how high it leaves
-LIFT = 0.20  # m
-PUSHER = 0.028  # m, half the width of the closed fingers
+Array = NDArray[np.float64]
+
+CARRY = 0.24  # m over the table, at least, while something is carried
+FINGER_ROOM = 0.03  # m, how much wider than the object the fingers open
 
 
-class Script(Motion):
-    """Plans an episode step by step; a step that returns False found no room and did nothing."""
+@dataclass(frozen=True)
+class Pose:
+    """Foot of an object (3,) in m, and its turn in rad."""
+
+    spot: Array
+    yaw: float
+
+
+class Script:
+    """A scene under way, written action by action; `now` (s) is the end of what is planned."""
+
+    def __init__(self, layout: Layout, rng: np.random.Generator) -> None:
+        self.layout = layout
+        self.rng = rng
+        self.now = 0.0
+        self.timeline = Timeline(
+            objects=[Track([0.0, 0.0, 0.0, 0.0, 0.0]) for _ in layout.things],
+            arm=Track(layout.arm_home),
+        )
+        self.poses: dict[int, Pose] = {}
+        self.events: list[Event] = []
+        self.state = State(
+            visible=(),
+            lamp=None if layout.lamp is None else "off",
+            drawer=None if layout.cabinet is None else "closed",
+            lid=None if layout.box is None else "closed",
+            arm=None if layout.arm is None else "away",
+        )
+        self.states: list[tuple[float, State]] = [(0.0, self.state)]
 
     def free_to_move(self) -> list[int]:
         """Objects that nothing stands on and the arm is not at."""
@@ -32,180 +61,113 @@ class Script(Motion):
             i for i in self.free_to_move() if placing.reachable(self.layout, self.poses[i].spot)
         ]
 
-    def set_up(self, index: int) -> bool:
-        """Put an object on the table before the episode begins; False where there is no room."""
-        spot = placing.free_spot(self.layout, index, self.others(index), self.rng)
-        if spot is None:
-            return False
-        self.stand(index, Pose(spot, self.yaw(index)), None)
-        self.timeline.objects[index].move(0.0, 0.0, self.value(index, 1.0))
-        self.states = [(0.0, self.state)]
+    def others(self, index: int) -> dict[int, Array]:
+        """Where the objects other than `index` stand on the table."""
+        grounded = {s.id for s in self.state.visible if s.on is None}
+        return {i: pose.spot for i, pose in self.poses.items() if i in grounded - {index}}
+
+    def pause(self, low: float, high: float) -> None:
+        """Nothing happens for a time between `low` and `high` s."""
+        self.now += float(self.rng.uniform(low, high))
+
+    def done(self, event: Event) -> bool:
+        """Record an event and the state after it."""
+        self.events.append(event)
+        self.states.append((self.now, self.state))
         return True
 
-    def set_up_onto(self, index: int, onto: int) -> None:
-        """Begin with an object on top of another."""
-        self.stand(index, Pose(self.on_top(onto), self.yaw(index)), onto)
-        self.timeline.objects[index].move(0.0, 0.0, self.value(index, 1.0))
-        self.states = [(0.0, self.state)]
+    def reached(self, index: int, start: float) -> bool:
+        """The arm has come near object `index`."""
+        self.state = replace(self.state, arm="near", target=index)
+        return self.done(Event("approach", index, start, self.now))
 
-    def _set_part(self, part: str, value: str) -> None:
-        changes: dict[str, Any] = {part: value}
-        self.state = replace(self.state, **changes)
+    def yaw(self, index: int) -> float:
+        """A turn at random, rad, that leaves a mug's handle and a book's cover in sight."""
+        name = self.layout.things[index].name
+        turn = float(self.rng.uniform(-0.45, 0.45))
+        flip = np.pi if name == "mug" and self.rng.random() < 0.5 else 0.0
+        return turn + flip
 
-    def set_up_part(self, part: str) -> None:
-        """Begin with the "drawer" or "lid" open, or the "lamp" on."""
-        getattr(self.timeline, part).move(0.0, 0.0, [1.0])
-        self._set_part(part, "on" if part == "lamp" else "open")
-        self.states = [(0.0, self.state)]
+    def signs(self) -> list[int]:
+        """Right (1) and left (-1) in a random order."""
+        return [1, -1] if self.rng.random() < 0.5 else [-1, 1]
 
-    def appear(self, index: int) -> bool:
-        """An object pops up or comes down from above."""
-        spot = placing.free_spot(self.layout, index, self.others(index), self.rng)
-        if spot is None:
-            return False
-        start, track = self.now, self.timeline.objects[index]
-        self.stand(index, Pose(spot, self.yaw(index)), None)
-        if self.rng.random() < 0.5:
-            value = self.value(index, 1.0)
-            value[2] += FALL
-            track.move(start, start, value)
-            self.now += 0.5
-        track.move(start, self.now, self.value(index, 1.0))
-        return self.done(Event("appear", index, start, self.now))
+    def side(self, sign: int) -> str:
+        """The word for a sign."""
+        return "right" if sign > 0 else "left"
 
-    def remove(self, index: int) -> bool:
-        """An object vanishes or is taken away upwards."""
-        start, track = self.now, self.timeline.objects[index]
-        if self.rng.random() < 0.5:
-            value = self.value(index, 1.0)
-            value[2] += FALL
-            self.now += 0.5
-            track.move(start, self.now, value)
-        track.move(self.now, self.now, self.value(index, 0.0))
-        del self.poses[index]
-        self.state = self.state.without(index)
-        return self.done(Event("remove", index, start, self.now))
+    def stand(self, index: int, pose: Pose, on: int | None) -> None:
+        """Note that an object is at `pose` now, and what it stands on."""
+        self.poses[index] = pose
+        place = self.layout.room.camera.place(pose.spot)
+        self.state = self.state.with_seen(Seen(index, place, on))
 
-    def move(self, index: int) -> bool:
-        """An object slides to the left or the right by itself."""
-        for sign in self.signs():
-            end = self.slide_end(index, sign)
-            if end is not None:
-                start = self.now
-                self.slide(index, end, self.rng.uniform(0.9, 1.4))
-                return self.done(Event("move", index, start, self.now, self.side(sign)))
-        return False
-
-    def stack(self, index: int, onto: int) -> bool:
-        """An object hops onto another by itself."""
-        start = self.now
-        self.carry(index, self.on_top(onto), onto, with_arm=False)
-        return self.done(Event("stack", index, start, self.now, onto=onto))
-
-    def switch(self, part: str) -> bool:
-        """Open or close the "drawer" or the "lid", turn the "lamp" on or off."""
-        start, track = self.now, getattr(self.timeline, part)
-        other = {"on": "off", "off": "on", "open": "closed", "closed": "open"}
-        after = other[getattr(self.state, part)]
-        if part != "lamp":
-            self.now += float(self.rng.uniform(0.8, 1.3))
-        track.move(start, self.now, [float(after in ("on", "open"))])
-        self._set_part(part, after)
-        word = "close" if after == "closed" else after
-        return self.done(Event(f"{part}_{word}", None, start, self.now))
-
-    def approach(self, index: int) -> bool:
-        """The arm comes to stand over an object."""
-        start = self.now
-        self.now += float(self.rng.uniform(0.9, 1.2))
-        over = self.grip_point(index)
-        over[2] = self.top(index) + 0.05
-        self.timeline.arm.move(start, self.now, [*over, self.opening(index)])
-        return self.reached(index, start)
-
-    def push(self, index: int) -> bool:
-        """The arm comes to stand beside an object, then pushes it to the left or the right."""
-        pose, thing = self.poses[index], self.layout.things[index]
-        for sign in self.signs():
-            end = self.slide_end(index, sign)
-            if end is None or not placing.reachable(self.layout, end, margin=0.12):
-                continue
-            along = np.array([*self.layout.room.camera.table_right(), 0.0]) * sign
-            lag = (thing.half_width * 0.97 + PUSHER) * along
-            beside = pose.spot - lag - 0.03 * along
-            beside[2] = min(0.05, thing.height * 0.5)
-            if not placing.reachable(self.layout, beside):
-                continue
-            start, arm = self.now, self.timeline.arm
-            above = raised(beside, thing.height + 0.08)
-            arm.move(start, start + 0.8, [*above, 0.0])
-            self.now += 1.15
-            arm.move(start + 0.8, self.now, [*beside, 0.0])
-            self.reached(index, start)
-            self.pause(0.4, 1.2)
-            contact = pose.spot - lag
-            contact[2] = beside[2]
-            arm.move(self.now, self.now + 0.15, [*contact, 0.0])
-            self.now += 0.15
-            start = self.now
-            self.slide(index, end, self.rng.uniform(1.0, 1.5))
-            arm.move(start, self.now, [*(contact + end - pose.spot), 0.0])
-            return self.done(Event("push", index, start, self.now, self.side(sign)))
-        return False
-
-    def grasp(self, index: int) -> bool:
-        """The fingers go down and close on the object that the arm is over."""
-        start, arm = self.now, self.timeline.arm
-        point = self.grip_point(index)
-        arm.move(start, start + 0.35, [*point, self.opening(index)])
-        self.now += 0.6
-        arm.move(start + 0.35, self.now, [*point, self.layout.things[index].grip])
-        self.state = replace(self.state, arm="holding")
-        return self.done(Event("grasp", index, start, self.now))
-
-    def lift(self, index: int) -> bool:
-        """The arm raises the object that it holds."""
-        start = self.now
-        self.now += 0.8
+    def value(self, index: int, seen: float) -> Array:
+        """What the object's track holds for its pose; `seen` is 1 or 0."""
         pose = self.poses[index]
-        high = Pose(raised(pose.spot, LIFT), pose.yaw)
-        self.go(index, [(start, self.now, high.spot)], with_arm=True)
-        self.stand(index, high, None)
-        return self.done(Event("lift", index, start, self.now))
+        return np.array([*pose.spot, pose.yaw, seen])
 
-    def place(self, index: int) -> bool:
-        """The arm puts down what it holds, where it was or somewhere else."""
-        pose, start = self.poses[index], self.now
-        spot = pose.spot * [1, 1, 0]
-        if self.rng.random() < 0.6 or not placing.stands_well(
-            self.layout, index, spot, self.others(index)
-        ):
-            for _ in range(4):
-                free = placing.free_spot(self.layout, index, self.others(index), self.rng)
-                if free is not None and placing.reachable(self.layout, free):
-                    spot = free
-                    break
-        self.carry(index, spot, None, with_arm=True)
-        return self.done(Event("place", index, start, self.now))
+    def top(self, index: int) -> float:
+        """Height of an object's top over the table, m."""
+        return float(self.poses[index].spot[2] + self.layout.things[index].height)
 
-    def put_onto(self, index: int, onto: int) -> bool:
-        """The arm puts what it holds onto another object."""
+    def on_top(self, onto: int) -> Array:
+        """Foot (3,) of something that stands on object `onto`."""
+        spot: Array = self.poses[onto].spot.copy()
+        # What stands on a plate stands in its hollow.
+        hollow = 0.4 if self.layout.things[onto].name == "plate" else 1.0
+        spot[2] += hollow * self.layout.things[onto].height
+        return spot
+
+    def grip_point(self, index: int) -> Array:
+        """Where the fingertips meet to hold the object, (3,)."""
+        thing, pose = self.layout.things[index], self.poses[index]
+        depth = min(0.05, thing.height * 0.6)
+        if thing.name == "ball":
+            depth = thing.height * 0.5
+        point = raised(pose.spot, thing.height - depth)
+        if thing.name == "plate":  # held by its rim
+            point[0] += thing.half_width * 0.93
+        return point
+
+    def opening(self, index: int) -> float:
+        """Half opening of the fingers that makes room for the object, m."""
+        return min(self.layout.things[index].grip + FINGER_ROOM, OPEN_MAX)
+
+    def slide_end(self, index: int, sign: int) -> Array | None:
+        """See placing.slide_end."""
+        return placing.slide_end(
+            self.layout, index, self.poses[index].spot, sign, self.others(index), self.rng
+        )
+
+    def slide(self, index: int, end: Array, duration: float) -> None:
+        """Move an object along the table in `duration` s."""
         start = self.now
-        self.carry(index, self.on_top(onto), onto, with_arm=True)
-        return self.done(Event("stack", index, start, self.now, onto=onto))
+        self.now += float(duration)
+        self.go(index, [(start, self.now, end)], with_arm=False)
+        self.stand(index, Pose(end, self.poses[index].yaw), None)
 
-    def retract(self) -> None:
-        """The arm lets go and returns to its rest; a change of state without an event."""
-        arm, index = self.timeline.arm, self.state.target
-        tip = arm.last.copy()
-        if index is not None and self.state.arm == "holding":
-            tip[3] = min(tip[3] + FINGER_ROOM, OPEN_MAX)
-            arm.move(self.now, self.now + 0.25, tip)
-            self.now += 0.25
-        up = tip.copy()
-        up[2] += 0.12
-        arm.move(self.now, self.now + 0.35, up)
-        arm.move(self.now + 0.35, self.now + 1.1, self.layout.arm_home)
-        self.now += 1.1
-        self.state = replace(self.state, arm="away", target=None)
-        self.states.append((self.now, self.state))
+    def carry(self, index: int, spot: Array, on: int | None, with_arm: bool) -> None:
+        """Take an object up, over and down to `spot` (3,)."""
+        pose = self.poses[index]
+        height = max(CARRY, float(spot[2]) + 0.06, float(pose.spot[2]))
+        legs: list[tuple[float, float, Array]] = []
+        for duration, point in (
+            (0.3, np.array([*pose.spot[:2], height])),
+            (0.6, np.array([*spot[:2], height])),
+            (0.45, spot),
+        ):
+            if np.linalg.norm(point - (legs[-1][2] if legs else pose.spot)) > 0.01:
+                legs.append((self.now, self.now + duration, point))
+                self.now += duration
+        self.go(index, legs, with_arm)
+        self.stand(index, Pose(spot, pose.yaw), on)
+
+    def go(self, index: int, legs: list[tuple[float, float, Array]], with_arm: bool) -> None:
+        """Move an object, and the arm if it holds it, along (start, end, foot) legs."""
+        pose, arm = self.poses[index], self.timeline.arm
+        grip = arm.last[:3] - pose.spot
+        for start, end, point in legs:
+            self.timeline.objects[index].move(start, end, [*point, pose.yaw, 1.0])
+            if with_arm:
+                arm.move(start, end, [*(point + grip), arm.last[3]])
