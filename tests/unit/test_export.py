@@ -280,6 +280,25 @@ def test_tensorrt_keeps_its_engines(
     assert cuda.device == "cuda:0" and len(cuda.providers(profiles["predictor"])) == 2
 
 
+def test_no_more_run_together_than_tensorrt_engines_take(
+    small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = OnnxBackend(prepare(small, "fp32"), ONNX)
+    counts: dict[str, list[int]] = {"x_encoder": [], "predictor": []}
+    run = backend._run
+
+    def counting(part: str, *inputs: np.ndarray) -> list[Any]:
+        counts[part].append(len(inputs[0] if part == "x_encoder" else inputs[1]))
+        return run(part, *inputs)
+
+    monkeypatch.setattr(backend, "_run", counting)
+    tokens = backend.encode_frames(_frames(backend, 17))
+    assert len(tokens) == 17 and counts["x_encoder"] == [8, 8, 1]
+    window = tokens[: backend.info.window_frames]
+    assert len(backend.predict(window, TEXTS * 6)) == 6 * len(TEXTS) > 16
+    assert sum(counts["predictor"]) == 6 * len(TEXTS) and max(counts["predictor"]) == 16
+
+
 def test_a_backend_that_is_dropped_gives_its_memory_back_at_once(small: Path) -> None:
     backend = OnnxBackend(prepare(small, "fp32"), ONNX)
     tokens = backend.encode_frames(_frames(backend, backend.info.window_frames))

@@ -24,7 +24,7 @@ from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.checkpoint import is_dual_encoder
 from vljepa_ros.model.y_decoder import CausalDecoder
 from vljepa_ros.runtime.backend import EngineConfig
-from vljepa_ros.runtime.exported import EXPORT_FILE, FORMAT, unfinished
+from vljepa_ros.runtime.exported import EXPORT_FILE, FORMAT, MOST, unfinished
 from vljepa_ros.runtime.graphs import Graph, graphs
 from vljepa_ros.runtime.parity import REFERENCE_FILE, make_reference
 from vljepa_ros.runtime.quantise import quantise
@@ -127,14 +127,15 @@ def _rms_norm(g: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
 
 def _profile(graph: Graph, model: VLJEPA) -> dict[str, str]:
     """Least, usual and largest shapes, for which TensorRT builds one engine."""
-    counts = {"frames": (1, 1, 8), "queries": (1, 1, 16), "length": (1, 8, model.query.max_tokens)}
+    most = {**MOST, "length": model.query.max_tokens}
+    counts = {"frames": (1, 1), "queries": (1, 1), "length": (1, 8)}
     profile = {}
     for place, kind in enumerate(("min", "opt", "max")):
         shapes = []
         for name, example in graph.inputs.items():
             axes = graph.dynamic.get(name, {})
             sizes = [
-                counts[axes[axis]][place] if axis in axes else size
+                (*counts[axes[axis]], most[axes[axis]])[place] if axis in axes else size
                 for axis, size in enumerate(example.shape)
             ]
             shapes.append(f"{name}:{'x'.join(map(str, sizes))}")

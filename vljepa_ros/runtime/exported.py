@@ -15,6 +15,7 @@ from vljepa_ros.errors import EngineError
 
 EXPORT_FILE = "export.json"
 FORMAT = "vljepa-onnx-1"
+MOST = {"frames": 8, "queries": 16}  # that run together: for so many TensorRT's engines are built
 _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = ("model/*.py", "runtime/*.py", "tokenizer.py", "demo/tabletop.mp4")
 _UNUSED = 90 * 24 * 3600  # s after which an export is taken for one of an earlier version

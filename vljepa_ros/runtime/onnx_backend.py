@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.errors import EngineError, InputError
 from vljepa_ros.runtime.backend import EngineConfig, EngineInfo
-from vljepa_ros.runtime.exported import read_export
+from vljepa_ros.runtime.exported import MOST, read_export
 from vljepa_ros.runtime.providers import place
 from vljepa_ros.tokenizer import TextTokenizer
 
@@ -47,7 +47,11 @@ class OnnxBackend:
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
         """See `Backend`."""
-        return frames if self.info.frame_tokens is None else self._run("x_encoder", frames)[0]
+        if self.info.frame_tokens is None:
+            return frames
+        parts = range(0, len(frames), MOST["frames"])
+        encoded = [self._run("x_encoder", frames[n : n + MOST["frames"]])[0] for n in parts]
+        return np.concatenate(encoded)
 
     def encode_window(self, window: NDArray[Any]) -> NDArray[Any]:
         """See `Backend`."""
@@ -56,14 +60,14 @@ class OnnxBackend:
     def predict(self, tokens: NDArray[Any], queries: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         tokens = tokens.astype(np.float32, copy=False)
-        asked = (self._ask(tuple(batch)) for batch in self._batches(queries))
+        asked = (self._ask(tuple(batch)) for batch in self._batches(queries, MOST["queries"]))
         return np.concatenate([self._run("predictor", tokens, *batch)[0] for batch in asked])
 
     def encode_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """See `Backend`."""
         about = self._description["text"]
         tokenizer, longest = self._tokenizer(about["tokenizer"]), about["max_tokens"]
-        tokenized = (tokenizer(batch, longest) for batch in self._batches(texts))
+        tokenized = (tokenizer(batch, longest) for batch in self._batches(texts, len(texts)))
         return np.concatenate([self._run("y_encoder", *batch)[0] for batch in tokenized])
 
     def decode(self, embeddings: NDArray[np.float32]) -> tuple[list[str], NDArray[np.float32]]:
@@ -99,12 +103,12 @@ class OnnxBackend:
         kept = tuple(parts)  # a part's graphs have names that begin with its own
         self._sessions = {n: loaded for n, loaded in self._sessions.items() if n.startswith(kept)}
 
-    def _batches(self, texts: Sequence[str]) -> list[Sequence[str]]:
-        """Texts that run together.
+    def _batches(self, texts: Sequence[str], most: int) -> list[Sequence[str]]:
+        """Texts that run together, at most `most`.
 
         In int8 the numbers of a batch share their scales: what else is in it would change them.
         """
-        together = 1 if self.info.precision == "int8" else len(texts)
+        together = 1 if self.info.precision == "int8" else most
         return [texts[start : start + together] for start in range(0, len(texts), together)]
 
     def _run(self, part: str, *inputs: NDArray[Any]) -> list[Any]:
