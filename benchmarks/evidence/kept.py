@@ -49,13 +49,18 @@ def digest(*settings: Any) -> str:
 def code(*parts: str) -> str:
     """A digest of the code that decides what is measured: of its statements, not its comments.
 
+    What the code reads beside it counts too: the triplets and photographs that are asked about.
+
     Args:
         parts: folders of the package; none for all that matter, and the evidence's own code.
     """
-    files = [path for part in parts or _PARTS for path in (_PACKAGE / part).rglob("*.py")]
+    folders = [_PACKAGE / part for part in parts or _PARTS]
+    files = [path for folder in folders for path in folder.rglob("*.py")]
+    lists = [path for folder in folders for path in folder.rglob("*.json")]
     if not parts:
         files += [p for p in _EVIDENCE.glob("*.py") if not _PRESENTS.fullmatch(p.stem)]
-    return digest([statements(path.read_text("utf-8")) for path in sorted(files)])
+    measured = [statements(path.read_text("utf-8")) for path in sorted(files)]
+    return digest(measured, [path.read_text("utf-8") for path in sorted(lists)])
 
 
 def statements(source: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import evidence.__main__ as driver
 import pytest
+from evidence import kept
 from evidence.document import fill, table
 from evidence.kept import code, statements
 from evidence.paper import ROWS, beside, opening
@@ -22,6 +23,20 @@ def test_comments_and_docstrings_measure_nothing() -> None:
     told = '"""A module."""\n' + plain.replace("    return", '    """Adds."""  # one\n    return')
     assert statements(told) == statements(plain) != statements(plain.replace("1", "2"))
     assert code() != code("streaming") == code("streaming")
+
+
+def test_what_is_asked_about_decides_what_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_PACKAGE", tmp_path)
+    (tmp_path / "training").mkdir()
+    digests = set()
+    for listed in ("[]", '["a mug"]'):
+        (tmp_path / "training" / "photographs.json").write_text(listed)
+        code.cache_clear()
+        digests.add(code("training"))
+    code.cache_clear()
+    assert len(digests) == 2
 
 
 def test_a_result_that_was_cut_off_while_it_was_written_does_not_count(tmp_path: Path) -> None:
