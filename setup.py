@@ -1,6 +1,7 @@
-"""Installs the part that needs no ROS 2: model, runtime, training and the command `vljepa`.
+"""Installs model, runtime, training and the command `vljepa`, which need no ROS 2.
 
-The ROS 2 package is built by colcon from CMakeLists.txt, which does not read this file.
+Nodes and demo come with them, and work where the ROS 2 package is there too. That is built by
+colcon from CMakeLists.txt, which does not read this file.
 """
 
 import re
@@ -47,6 +48,7 @@ setup(
         "evidence": [
             "bayesian-changepoint",
             "matplotlib",
+            "pillow",
             "pycocoevalcap",
             "ruptures",
             "scikit-learn",

@@ -149,7 +149,9 @@ def vjepa2(frames: int, size: int) -> Work:
 
 def main() -> None:
     """Print the tables."""
-    print("| clip | TFLOP | published, ms | PyTorch by this method, ms | ratio |")
+    columns = ("clip (frames x pixels)", "TFLOP", "published, ms")
+    columns += ("PyTorch by this method, ms", "computed / published")
+    print(f"| {' | '.join(columns)} |")
     print("|---|---|---|---|---|")
     for frames, size, seconds in PUBLISHED:
         clip = vjepa2(frames, size)

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from results import report
@@ -191,7 +190,6 @@ def measure(asked: CutOuts | Photographs, engine: Engine, goal: float) -> dict[s
 def draw(measured: dict[str, dict[str, Any]], path: Path) -> None:
     """One picture of both."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
     figure.suptitle("Naming among ten, by how many names there were to learn from")
     for axes, (title, result) in zip(
         figure.subplots(1, 2, sharey=True), measured.items(), strict=True

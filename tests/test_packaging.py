@@ -13,6 +13,7 @@ from tests.ros_packages import ROS_PACKAGES
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "vljepa_ros").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 EVIDENCE = sorted((ROOT / "benchmarks" / "evidence").rglob("*.py"))
 INTERFACES = sorted([*ROOT.glob("msg/*.msg"), *ROOT.glob("srv/*.srv")])
 SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
@@ -21,6 +22,7 @@ SCRIPTS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file()
 PIP_NAMES = {
     "bayesian_changepoint_detection": "bayesian-changepoint",
     "cv2": "opencv-python-headless",
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
@@ -115,7 +117,8 @@ def test_ros_imports_are_declared_in_package_xml() -> None:
 def test_pip_imports_are_declared_in_setup_py() -> None:
     used = foreign_imports(MODULES) - ROS_PACKAGES
     tests = foreign_imports(sorted((ROOT / "tests").rglob("*.py"))) - ROS_PACKAGES
-    evidence = foreign_imports(EVIDENCE) - ROS_PACKAGES - {"evidence", "results", "robot"}
+    scripts = {path.stem for path in BENCHMARKS} | {"evidence"}
+    evidence = foreign_imports([*BENCHMARKS, *EVIDENCE]) - ROS_PACKAGES - scripts
     text = (ROOT / "setup.py").read_text("utf-8")
     declared = {
         re.split(r"[<>=\[ ]", node.value)[0]

@@ -17,7 +17,10 @@ from vljepa_ros.model.config import VLJEPAConfig
 from vljepa_ros.runtime.backend import BACKENDS, PRECISIONS, EngineConfig
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from vljepa_ros.runtime.frames import FrameEncoder
+    from vljepa_ros.training.metrics import Metric
 
 _PREFIXES = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":"))
 _INSTALLED = [Path(prefix) / "share" / "vljepa_ros" for prefix in _PREFIXES]
@@ -163,7 +166,6 @@ def _train(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from rich.console import Console
-    from rich.table import Table
 
     from vljepa_ros.runtime import Engine
     from vljepa_ros.runtime.engine import find_model
@@ -180,16 +182,30 @@ def _evaluate(options: argparse.Namespace) -> None:
     evaluation = Evaluation(engine, options.data, options.split, fingerprint=tokens)
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
+    console = Console()
     measured = f"{info.model_id}, {info.backend} in {info.precision}"
-    table = Table(
-        title=f"{measured}, on held-out episodes ({options.split})",
-        caption="95%: as if trials were independent; several are of one episode",
+    title = f"{measured}, on held-out episodes ({options.split})"
+    blind = evaluation.blinded().run()
+    console.print(_metrics_table(title, evaluation.run(), blind))
+    if info.fallback:
+        console.print(info.fallback, markup=False)
+    count = evaluation.decodes(GateConfig())
+    console.print(
+        f"Decodes: {count.decoded} with the gate, of which {count.first} open a stream, and "
+        f"{count.frames} on every frame; true events: {count.events}"
     )
+
+
+def _metrics_table(title: str, metrics: Sequence[Metric], blind: Sequence[Metric]) -> Table:
+    """Metrics beside what the same model reaches without pictures, and chance."""
+    from rich.table import Table
+
+    caption = "95%: as if trials were independent; several are of one episode"
+    table = Table(title=title, caption=caption)
     for column in ("metric", "value", "95%", "blind", "chance", "trials"):
         table.add_column(column, justify="left" if column == "metric" else "right")
-    blind = evaluation.blinded().run()
     floors = {metric.name: f"{metric.value:.3f}" for metric in blind}
-    for metric in evaluation.run():
+    for metric in metrics:
         table.add_row(
             metric.name,
             f"{metric.value:.3f}",
@@ -198,15 +214,7 @@ def _evaluate(options: argparse.Namespace) -> None:
             f"{metric.chance:.3f}",
             str(metric.trials),
         )
-    console = Console()
-    console.print(table)
-    if info.fallback:
-        console.print(info.fallback, markup=False)
-    count = evaluation.decodes(GateConfig())
-    console.print(
-        f"Decodes: {count.decoded} with the gate, of which {count.first} open a stream, and "
-        f"{count.frames} on every frame; true events: {count.events}"
-    )
+    return table
 
 
 def _model_info(options: argparse.Namespace) -> None:

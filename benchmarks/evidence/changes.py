@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 
 from vljepa_ros.training.phrases import COLORS, LAMP_STATES
 
-Thing = tuple[str, str]  # colour, "" where none is told, and noun
+Thing = tuple[str, str]  # color, "" where none is told, and noun
 
-ATTRIBUTE = "replace attribute"  # the colour of a thing, the lamp's state
+ATTRIBUTE = "replace attribute"  # the color of a thing, the lamp's state
 OBJECT = "replace object"
 RELATION = "replace relation"  # what happens, or to which side
-SWAP = "swap"  # two things exchange their colours or nouns
+SWAP = "swap"  # two things exchange their colors or nouns
 PRESENCE = "add or remove object"
 SEVERAL = "replace object and attribute"
 KINDS = (ATTRIBUTE, OBJECT, RELATION, SWAP, PRESENCE, SEVERAL)

@@ -15,7 +15,7 @@ from evidence.sweeps import GATE, MEMORY, TUNED, UNIFORM_MEMORY
 
 _INK, _QUIET, _GRID = "#222222", "#777777", "#e6e6e6"
 _OURS, _WITH_MEMORY = "#1f6091", "#2a9d8f"
-# Colour, width and dashes of each line; what is not here is not drawn.
+# Color, width and dashes of each line; what is not here is not drawn.
 LINES: dict[str, tuple[str, float, str]] = {
     MEMORY: (_WITH_MEMORY, 3.2, "-"),
     GATE: (_OURS, 3.2, "-"),
@@ -72,11 +72,11 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in result["ways"]}
-    for name, (colour, width, dashes) in LINES.items():
+    for name, (color, width, dashes) in LINES.items():
         points = [(p["interval"], p["cider"]) for p in result["curves"][name]["points"]]
         axes.plot(
             *zip(*frontier(points, lambda at: at), strict=True),
-            color=colour,
+            color=color,
             linewidth=width,
             linestyle=dashes,
             label=_NAMES[name],
@@ -92,37 +92,37 @@ def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("seconds between decodes, mean (fewer decodes to the right)", fontsize=12)
     axes.set_ylabel("CIDEr of the events' texts (higher is better)", fontsize=12)
-    for name, colour, height in ((GATE, _OURS, 1.09), (MEMORY, _WITH_MEMORY, 1.2)):
+    for name, color, height in ((GATE, _OURS, 1.09), (MEMORY, _WITH_MEMORY, 1.2)):
         told = f"{rows[name]['saving']:.1f}x fewer decodes, same CIDEr"
         if name == MEMORY:
             both = result["saving_with_recall_on_both"]["saving"]
             told += f"\n({both:.1f}x if even times recall too)"
-        _draw_saving(axes, rows[name], colour, top * height, told)
+        _draw_saving(axes, rows[name], color, top * height, told)
     _plain(axes)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.legend(loc="lower left", fontsize=10, frameon=True, facecolor="white", edgecolor="none")
 
 
-def _draw_saving(axes: Axes, row: dict[str, Any], colour: str, height: float, told: str) -> None:
+def _draw_saving(axes: Axes, row: dict[str, Any], color: str, height: float, told: str) -> None:
     """An arrow above the curves, from the interval that uniform decoding needs to the gate's."""
     near, far, value = row["uniform_interval"], row["interval"], row["cider"]
     for interval in (near, far):
-        axes.plot([interval] * 2, [value, height], color=colour, linewidth=1, linestyle=":")
-    axes.plot([near, far], [value] * 2, "o", color=colour, markersize=8, mec="white", zorder=5)
-    arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "shrinkA": 0, "shrinkB": 0}
+        axes.plot([interval] * 2, [value, height], color=color, linewidth=1, linestyle=":")
+    axes.plot([near, far], [value] * 2, "o", color=color, markersize=8, mec="white", zorder=5)
+    arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2.2, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (far, height), (near, height), arrowprops=arrow, zorder=4)
     style = {"fontsize": 13, "weight": "bold", "va": "center", "zorder": 6}
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    axes.text(far * 1.05, height, told, color=colour, bbox=box, **style)
+    axes.text(far * 1.05, height, told, color=color, bbox=box, **style)
 
 
 def _draw_delays(axes: Axes, rows: list[dict[str, Any]]) -> None:
     """Median and 90th percentile of the delay for each causal detector."""
     shown = [row for row in rows if row["delay_median"] is not None]
     for place, row in enumerate(shown):
-        colour = LINES[row["name"]][0]
-        axes.plot([row["delay_median"], row["delay_90"]], [place] * 2, color=colour, linewidth=3)
-        axes.plot(row["delay_median"], place, "o", color=colour, markersize=9)
+        color = LINES[row["name"]][0]
+        axes.plot([row["delay_median"], row["delay_90"]], [place] * 2, color=color, linewidth=3)
+        axes.plot(row["delay_median"], place, "o", color=color, markersize=9)
         axes.text(row["delay_90"] * 1.04, place, f"{row['delay_median']:.2f} s", **_beside())
     _label_rows(axes, shown)
     axes.set_xlim(0, 1.45 * max([0.1, *(row["delay_90"] for row in shown)]))

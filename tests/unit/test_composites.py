@@ -24,7 +24,7 @@ GREY = [np.full((300, 400, 3), 120, np.uint8)]
 
 
 def made_up_cutouts() -> list[Cutout]:
-    """Squares of one pure colour each, which no background has."""
+    """Squares of one pure color each, which no background has."""
     squares = []
     for noun, paint in PAINTS.items():
         rgba = np.full((60, 60, 4), 255, np.uint8)
@@ -49,7 +49,7 @@ def quiet_frames(facts: dict[str, Any]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def clips() -> list[tuple[dict[str, Any], list[np.ndarray]]]:
-    """Clips over a grey wall; without a wall, a colourful gradient could pass for a thing."""
+    """Clips over a grey wall; without a wall, a colorful gradient could pass for a thing."""
     made = [make_clip(seed, made_up_cutouts(), GREY) for seed in range(90)]
     return [(facts, frames) for facts, frames in made if is_grey(frames[0])]
 

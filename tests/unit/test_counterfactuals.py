@@ -103,7 +103,7 @@ def test_two_things_exchange_an_attribute() -> None:
 
 
 def test_the_thing_of_an_event_exchanges_an_attribute_with_another() -> None:
-    things = [FACTS["objects"][0]]  # so that a new name or colour would be its own
+    things = [FACTS["objects"][0]]  # so that a new name or color would be its own
     wrong = set()
     for seed in range(40):
         sample = make_sample(FACTS, 8, 14, "event", Random(seed))

@@ -66,8 +66,8 @@ def test_a_token_keeps_the_quarters_of_its_square_apart(model: VLJEPA) -> None:
     assert change.argmax(1).tolist() == [0, 1, 2, 3]
 
 
-def test_a_token_knows_the_colours_of_its_square(model: VLJEPA) -> None:
-    """The first 48 channels are the mean colours of 4 by 4 little squares, channel by channel."""
+def test_a_token_knows_the_colors_of_its_square(model: VLJEPA) -> None:
+    """The first 48 channels are the mean colors of 4 by 4 little squares, channel by channel."""
     frame = torch.zeros(1, 3, 224, 224, dtype=torch.uint8)
     frame[0, 1, 8:16, 24:32] = 255  # green: second row and last column of the first token
     with torch.inference_mode():

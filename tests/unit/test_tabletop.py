@@ -99,7 +99,7 @@ def test_objects_can_be_told_apart(seed):
     assert len(set(pairs)) == len(pairs)
 
 
-def test_the_palette_has_exactly_the_colours_and_shapes_of_the_texts():
+def test_the_palette_has_exactly_the_colors_and_shapes_of_the_texts():
     assert sorted(palette.COLORS) == sorted(COLORS)
     assert sorted(palette.SHAPES) == sorted(SHAPES)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from lifecycle_msgs.msg import State
@@ -36,7 +37,7 @@ OUTPUTS = {
 }
 _NODES = ("embedder", "gate", "decoder", "vqa")
 _PATIENCE = 5.0  # s until a service is asked again
-_GATE_SETTINGS = tuple(GateConfig.__dataclass_fields__)
+_GATE_SETTINGS = tuple(field.name for field in fields(GateConfig))
 
 
 class PipelineClient:

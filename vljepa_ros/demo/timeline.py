@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vljepa_ros.demo.story import Story, clock
@@ -39,7 +38,7 @@ class _Note:
     at: float  # s
     time: str
     text: str
-    colour: str
+    color: str
 
 
 def draw_timeline(story: Story, path: Path) -> None:
@@ -104,7 +103,6 @@ class _Page:
     def __init__(self, height: float) -> None:
         self._height = height
         self.figure = Figure(figsize=(_WIDTH, height), facecolor="white")
-        FigureCanvasAgg(self.figure)
 
     def axes(self, top: float, height: float) -> Axes:
         place = (_LEFT / _WIDTH, 1 - (top + height) / self._height)
@@ -140,7 +138,7 @@ class _Block:
         for index, column in enumerate(self._columns):
             left, line = index * self._column_width, top + _HEADING_HEIGHT + 0.08
             for note, text in column:
-                page.write(left, line, note.badge, color=note.colour, weight="bold")
+                page.write(left, line, note.badge, color=note.color, weight="bold")
                 page.write(left + 0.42, line, note.time, color=_QUIET)
                 for part in text:
                     page.write(left + _TEXT_INDENT, line, part)
@@ -243,6 +241,6 @@ def _draw_badge(axes: Axes, note: _Note, row: int) -> None:
         color="white",
         weight="bold",
         annotation_clip=False,
-        bbox={"boxstyle": "round,pad=0.25", "facecolor": note.colour, "lw": 0},
-        arrowprops={"arrowstyle": "-", "color": note.colour, "lw": 1, "shrinkA": 0, "shrinkB": 0},
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": note.color, "lw": 0},
+        arrowprops={"arrowstyle": "-", "color": note.color, "lw": 1, "shrinkA": 0, "shrinkB": 0},
     )

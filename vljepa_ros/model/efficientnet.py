@@ -30,11 +30,11 @@ _STAGES = (
     (192, 5, 2, 6, 4),
     (320, 3, 1, 6, 1),
 )
-# Late features say what a thing is, early ones its colour, texture and outline. Early maps are
+# Late features say what a thing is, early ones its color, texture and outline. Early maps are
 # finer, and a small thing fills less than one token's square: a token keeps the quarters of its
 # square apart. For each tapped stage: side of the squares averaged, then of those kept apart.
 _TAPPED_STAGES = {2: (2, 2), 4: (1, 2), 6: (1, 1)}
-# The same for the frame itself, a small thing's colour before anything is mixed into it; and a
+# The same for the frame itself, a small thing's color before anything is mixed into it; and a
 # factor that makes its numbers about as large as those of the stages.
 _FRAME_SQUARES, _FRAME_SCALE = (8, 4), 8.0
 _CLASSES, _HEAD_WIDTH = 1000, 1280  # of ImageNet

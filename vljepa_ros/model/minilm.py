@@ -24,7 +24,7 @@ class MiniLM(YEncoder):
     """MiniLM with its first layers frozen; the head starts as the identity, in its own space.
 
     Frozen as a whole, it hardly tells "a red ball and a blue cube" from "a blue ball and a red
-    cube": the mean over the tokens forgets which colour belongs to what.
+    cube": the mean over the tokens forgets which color belongs to what.
     """
 
     def __init__(self, config: MiniLMConfig, embedding_dim: int) -> None:

@@ -132,14 +132,14 @@ _MOST_WORDS = 4
 
 
 class Name(NamedTuple):
-    """What a cut-out shows: a lower-case noun phrase without its article, and its colour."""
+    """What a cut-out shows: a lower-case noun phrase without its article, and its color."""
 
     noun: str
     color: str | None
 
 
 def split_color(phrase: str) -> Name:
-    """A leading colour word apart from the noun: "red apple" -> ("apple", "red")."""
+    """A leading color word apart from the noun: "red apple" -> ("apple", "red")."""
     first, _, rest = phrase.partition(" ")
     return Name(rest, first) if rest and first in COLORS else Name(phrase, None)
 

@@ -30,7 +30,7 @@ _NOISE: Float = (
 
 @dataclass
 class Sprite:
-    """A thing ready to be drawn: colour times opacity, and what it covers (1: all); 0..255."""
+    """A thing ready to be drawn: color times opacity, and what it covers (1: all); 0..255."""
 
     layers: Float  # (H, W, 4)
 
@@ -73,7 +73,7 @@ def make_camera(rng: Generator, frames: int) -> CameraPath:
 
 
 def make_background(rng: Generator, pictures: Sequence[Bytes], squeeze: float) -> Float:
-    """A part of a picture, or now and then a plain colour or a gradient; (320, 320, 3)."""
+    """A part of a picture, or now and then a plain color or a gradient; (320, 320, 3)."""
     if not pictures or rng.random() < 0.2:
         corners = rng.uniform(10, 245, (2, 2, 3))
         if rng.random() < 0.4:
@@ -94,7 +94,7 @@ def make_background(rng: Generator, pictures: Sequence[Bytes], squeeze: float) -
     )
     if rng.random() < 0.5:
         part = part[:, ::-1]
-    if rng.random() < 0.25:  # no fact tells the background's colours, so any will do
+    if rng.random() < 0.25:  # no fact tells the background's colors, so any will do
         part = part[..., rng.permutation(3)]
     return _jitter(rng, _blur(part, rng.uniform(0.3, 3)))
 

@@ -42,7 +42,7 @@ class Plan:
     """A clip before it is drawn."""
 
     frames: int
-    names: list[tuple[str, str | None]]  # noun and colour of each thing
+    names: list[tuple[str, str | None]]  # noun and color of each thing
     centres: list[Array]  # rest position (x, y) of each thing now
     places: list[str | None]  # place of each thing now; None: not there
     poses: list[Pose]
@@ -68,7 +68,7 @@ class Plan:
 
 
 def plan_clip(rng: Generator, names: Sequence[tuple[str, str | None]]) -> Plan:
-    """A clip with one to three things, (noun, colour) each; their nouns differ."""
+    """A clip with one to three things, (noun, color) each; their nouns differ."""
     frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
     count = len(names)
     plan = Plan(

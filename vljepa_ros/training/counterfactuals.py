@@ -37,7 +37,7 @@ def hard_negatives(
         window: first and last frame.
         sample: the question, made by `make_sample` with Random(seed).
         seed: which repeats the question about altered facts.
-        things: objects to take other names and colours from.
+        things: objects to take other names and colors from.
         count: how many.
 
     Returns:
@@ -117,7 +117,7 @@ def _with(facts: Facts, event: Facts, **changes: Any) -> Facts:
 
 
 def _rename(facts: Facts, number: int, *, rng: Random, things: Sequence[Facts]) -> Facts:
-    """Give an object another colour or another noun."""
+    """Give an object another color or another noun."""
     other = rng.choice(things)
     objects = []
     for thing in facts["objects"]:
@@ -132,7 +132,7 @@ def _rename(facts: Facts, number: int, *, rng: Random, things: Sequence[Facts]) 
 
 
 def _swap(facts: Facts, number: int, rng: Random) -> Facts:
-    """Let two objects exchange their colours or their nouns."""
+    """Let two objects exchange their colors or their nouns."""
     things = {thing["id"]: thing for thing in facts["objects"]}
     one = things[number]
     colored = [other for other in facts["objects"] if other["color"] and one["color"]]

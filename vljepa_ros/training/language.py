@@ -47,7 +47,7 @@ def event_in(facts: Facts, first: int, last: int) -> Facts | None:
 
 
 def name_of(facts: Facts, number: int) -> str:
-    """ "red mug", or "strawberry" where no colour is known."""
+    """ "red mug", or "strawberry" where no color is known."""
     thing = _thing(facts, number)
     return f"{thing['color']} {thing['name']}" if thing["color"] else str(thing["name"])
 

@@ -25,7 +25,7 @@ MIN_CUTOUT_SIDE = 40  # pixels; smaller ones are blots when enlarged
 MAX_CUTOUT_SIDE = 256  # pixels; larger ones are shrunk on reading, no frame shows more
 BACKGROUND_HEIGHT = 720  # pixels
 
-# Recoloured copies of one photograph: they follow the first.
+# Recolored copies of one photograph: they follow the first.
 TWINS = {"apple_red": "apple_green"}
 
 # Photographs without anything large in front, and some abstract pictures for variety.
