@@ -62,7 +62,7 @@ class Settings:
     warmup_steps: int = 16
     seeds: tuple[int, ...] = (0, 1, 2)
     rates: tuple[float, ...] = (2.5e-4, 7e-4, 2e-3)  # of learning, tried on "val"
-    trial_steps: int = 512  # of each rate; after 256 they were not told apart yet
+    trial_steps: int = 512  # of each rate; after 256 the highest still looked best
     decoder_steps: int = 3000
     decoder_rate: float = 1e-3
     # Strong, as in CapDec (arXiv 2211.00575), whose decoder knows texts alone too.

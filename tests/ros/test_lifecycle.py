@@ -136,20 +136,26 @@ def test_a_failed_shutdown_still_cleans_up_and_finalizes(fragile: Fragile) -> No
     assert fragile.asked[-2:] == ["deactivate", "cleanup"]
 
 
-def test_an_error_of_a_library_ends_nothing(fragile: Fragile) -> None:
+@pytest.mark.parametrize(
+    ("error", "counted", "message", "level"),
+    [
+        (
+            *(RuntimeError("of a library"), "errors with image"),
+            *("1 errors in the last second; the log tells them", DiagnosticStatus.ERROR),
+        ),
+        (
+            *(InputError("too dark"), "bad image"),
+            *("1 bad inputs in the last second", DiagnosticStatus.WARN),
+        ),
+    ],
+)
+def test_an_error_ends_nothing_and_is_told(
+    fragile: Fragile, error: Exception, counted: str, message: str, level: bytes
+) -> None:
     with fragile.surviving("image"):
-        raise RuntimeError("of a library")
-    assert fragile.statistics.counts() == {"errors with image": 1}
-    message = "1 errors in the last second; the log tells them"
-    assert wait_for_diagnostics(fragile, message, "unconfigured") == DiagnosticStatus.ERROR
-
-
-def test_a_bad_input_is_a_warning(fragile: Fragile) -> None:
-    with fragile.surviving("image"):
-        raise InputError("too dark")
-    assert fragile.statistics.counts() == {"bad image": 1}
-    message = "1 bad inputs in the last second"
-    assert wait_for_diagnostics(fragile, message, "unconfigured") == DiagnosticStatus.WARN
+        raise error
+    assert fragile.statistics.counts() == {counted: 1}
+    assert wait_for_diagnostics(fragile, message, "unconfigured") == level
 
 
 def test_timings_of_long_ago_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,8 @@ import sys
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from vljepa_ros.errors import EngineError, InputError
@@ -27,7 +25,6 @@ from vljepa_ros.runtime.export import export
 from vljepa_ros.runtime.exported import unfinished
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
 from vljepa_ros.runtime.parity import drift, read_reference, too_far
-from vljepa_ros.runtime.providers import place
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.runtime.torch_backend import TorchBackend
 
@@ -254,49 +251,6 @@ def test_a_model_without_decoder_is_exported(small_copy: VLJEPAConfig, tmp_path:
     assert not engine.info.decodes
     with pytest.raises(InputError, match="no Y-Decoder"):
         engine.decode(engine.encode_text(["a"]))
-
-
-def test_tensorrt_keeps_its_engines(
-    small: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """No GPU is needed to see what ONNX Runtime would be told."""
-    profiles = json.loads((prepare(small, "fp32") / "export.json").read_text())["profiles"]
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    have = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: have)
-    wanted = EngineConfig(backend="onnx", device="tensorrt:1", precision="fp16")
-    placement = place(Path("model-hash-fp16"), wanted)
-    assert placement.device == "tensorrt:1"
-    assert profiles["x_encoder"]["max"] == "frames:8x224x224x3"
-    chosen = placement.providers(profiles["predictor"])
-    assert [c[0] if isinstance(c, tuple) else c for c in chosen] == have
-    options: Any = chosen[0][1]
-    assert options["device_id"] == 1 and options["trt_fp16_enable"]
-    kept = Path(options["trt_engine_cache_path"])
-    assert kept == tmp_path / "vljepa_ros" / "tensorrt" / "model-hash-fp16" and kept.is_dir()
-    assert options["trt_profile_min_shapes"] == "tokens:4x54x976,query:1x1x384,mask:1x1"
-    assert len(placement.providers(None)) == 2
-    cuda = place(Path("m"), replace(wanted, device="cuda:0"))
-    assert cuda.device == "cuda:0" and len(cuda.providers(profiles["predictor"])) == 2
-
-
-def test_no_more_run_together_than_tensorrt_engines_take(
-    small: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backend = OnnxBackend(prepare(small, "fp32"), ONNX)
-    counts: dict[str, list[int]] = {"x_encoder": [], "predictor": []}
-    run = backend._run
-
-    def counting(part: str, *inputs: np.ndarray) -> list[Any]:
-        counts[part].append(len(inputs[0] if part == "x_encoder" else inputs[1]))
-        return run(part, *inputs)
-
-    monkeypatch.setattr(backend, "_run", counting)
-    tokens = backend.encode_frames(_frames(backend, 17))
-    assert len(tokens) == 17 and counts["x_encoder"] == [8, 8, 1]
-    window = tokens[: backend.info.window_frames]
-    assert len(backend.predict(window, TEXTS * 6)) == 6 * len(TEXTS) > 16
-    assert sum(counts["predictor"]) == 6 * len(TEXTS) and max(counts["predictor"]) == 16
 
 
 def test_a_backend_that_is_dropped_gives_its_memory_back_at_once(small: Path) -> None:

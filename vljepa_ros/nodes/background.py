@@ -24,11 +24,10 @@ class Background:
         most: how many may be unfinished.
     """
 
-    unfinished = 0  # changed by the thread that spins alone
-
     def __init__(self, node: ManagedNode, threads: int, most: int) -> None:
         self._node = node
         self._most = most
+        self.unfinished = 0  # changed by the thread that spins alone
         self._pool = ThreadPoolExecutor(threads, f"{node.get_name()} service")
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:

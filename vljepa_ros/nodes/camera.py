@@ -206,7 +206,7 @@ class ImageSubscription:
         elif self._ran_back and len(publishers) > 1:
             message = (
                 f"{self.topic} has {len(publishers)} publishers whose stamps run back and forth, "
-                "each time the window begins anew; give each a topic of its own"
+                "so images are refused or the window begins anew; give each a topic of its own"
             )
         self._ran_back = False
         self._node.diagnostics.warn(message, self.topic)

@@ -167,8 +167,8 @@ class Gate(ManagedNode):
             response.message = "nobody hears shift; subscribe to it or to description first"
         else:
             paused = _PAUSED * len(self._streams)
-            for stream in [s for s in self._streams.values() if s.others <= paused]:
-                shift = stream.gate.request()
+            for stream in self._streams.values():
+                shift = stream.gate.request() if stream.others <= paused else None
                 if shift is not None:
                     self._publish(shift, stream.newest)
                     response.success = True

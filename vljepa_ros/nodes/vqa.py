@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -88,18 +88,20 @@ class Vqa(ModelNode):
         return {**super().details(), "requests unfinished": str(self._background.unfinished)}
 
     async def _ask(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
-        try:
-            return await self._background.run(self._ask_in_thread, request, response)
-        except InputError as error:
-            return self._refuse("question", error, response)
+        return await self._unless_busy("question", self._ask_in_thread, request, response)
 
     async def _embed_text(
         self, request: EmbedText.Request, response: EmbedText.Response
     ) -> EmbedText.Response:
+        return await self._unless_busy("text", self._embed_in_thread, request, response)
+
+    async def _unless_busy(
+        self, kind: str, work: Callable[..., _Response], request: Any, response: _Response
+    ) -> _Response:
         try:
-            return await self._background.run(self._embed_in_thread, request, response)
+            return await self._background.run(work, request, response)
         except InputError as error:
-            return self._refuse("text", error, response)
+            return self._refuse(kind, error, response)
 
     def _ask_in_thread(self, request: Ask.Request, response: Ask.Response) -> Ask.Response:
         started = time.perf_counter()
