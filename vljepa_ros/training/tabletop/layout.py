@@ -165,8 +165,7 @@ def draw_room(rng: np.random.Generator, things: list[Thing], with_lamp: bool) ->
     dim = rng.uniform(0.62, 0.85) if with_lamp else rng.uniform(0.95, 1.25)
 
     def tint(rgb: Rgb) -> Rgb:
-        low, high = np.clip(np.array(rgb) * rng.uniform(0.88, 1.1, 3), 0, 1), 1.0
-        red, green, blue = np.minimum(low, high)
+        red, green, blue = np.clip(np.array(rgb) * rng.uniform(0.88, 1.1, 3), 0, 1)
         return (float(red), float(green), float(blue))
 
     def pick(rgbs: tuple[Rgb, ...] | list[Rgb]) -> Rgb:
