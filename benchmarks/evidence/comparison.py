@@ -151,8 +151,12 @@ class Comparison:
     def _rates(self, name: str) -> dict[str, Any]:
         """The learning rate whose short run scores best on the validation split, and the scores.
 
-        The score is the mean of three shares: of the perfect CIDEr, of top-1, and of VQA.
+        The score is the mean of three shares: of the perfect CIDEr, of top-1, and of VQA. A rate
+        without another is not tried.
         """
+        rates = self.settings.rates
+        if len(rates) == 1:
+            return {"scores": {}, "chosen": rates[0]}
 
         def tried(rate: float) -> float:
             try:
@@ -168,7 +172,7 @@ class Comparison:
 
         scores = {
             f"{rate:g}": self.kept.once(f"{name}-rate-{rate:g}", lambda rate=rate: tried(rate))
-            for rate in self.settings.rates
+            for rate in rates
         }
         return {"scores": scores, "chosen": float(max(scores, key=lambda rate: scores[rate]))}
 

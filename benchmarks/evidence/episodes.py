@@ -29,8 +29,8 @@ def load_first(
     Args:
         data: folder of `vljepa data`.
         split: "train", "val" or "test".
-        counts: episodes by source; multiples of 50, the episodes of a shard, so that they do
-            not make anew what `vljepa data` has made.
+        counts: episodes by source; up to 50 or a multiple of it, the episodes of a shard, so
+            that they do not make anew what `vljepa data` has made.
         encoder: of their frames.
         progress: where to show a bar.
 

@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 
 SEEDS = (0, 1, 2)
 _SPLIT = "test"
-_EPISODES = (50, 200)  # quick, and as `vljepa data` makes them
+_EPISODES = (25, 200)  # quick, and as `vljepa data` makes them
 _DRAWS = (100, 1000)  # captions and events for each seed and source
 _LEAST = 10  # triplets of a kind, for an interval
 _EDGES = np.linspace(-0.2, 1.0, 61)  # of the histograms of cosines

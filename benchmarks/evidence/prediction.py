@@ -21,16 +21,15 @@ from vljepa_ros.training.optimise import knows_bf16
 __all__ = ["compare", "draw", "markdown", "run"]
 
 _QUICK = {
-    "episodes": (("tabletop", 50), ("composites", 50)),
-    "held_out": (("val", 50), ("test", 50)),
+    "episodes": (("tabletop", 25), ("composites", 25)),
+    "held_out": (("test", 25),),
     "steps": 32,
     "batch_size": 32,
     "warmup_steps": 4,
     "seeds": (0, 1),
     "rates": (1e-3,),
-    "trial_steps": 4,
     "decoder_steps": 100,
-    "questions": 24,
+    "questions": 12,
     "rounds": 5,
 }
 

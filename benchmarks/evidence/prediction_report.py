@@ -144,7 +144,7 @@ def _sizes(result: dict[str, Any]) -> str:
         (
             "score of each rate there",
             *(
-                ", ".join(f"{k}: {v:.3f}" for k, v in rates[arm]["scores"].items())
+                ", ".join(f"{k}: {v:.3f}" for k, v in rates[arm]["scores"].items()) or "not tried"
                 for arm in _NAMES
             ),
         ),

@@ -30,7 +30,7 @@ from vljepa_ros.training.shards import list_shards, read_shards
 
 _KIND = "test"
 _STREAMS = (1, 3)  # quick, and in full: as cameras at once
-_SECONDS = (60.0, 180.0)  # of each
+_SECONDS = (30.0, 180.0)  # of each
 _PERIOD = round(PERIOD * 1e9)  # ns
 _WAYS = ("offline", "nodes")
 

@@ -41,7 +41,7 @@ class Size:
 
 
 FULL = Size({"validation": 9, "test": 60, "test-still": 12}, 180.0)
-QUICK = Size({"validation": 3, "test": 6, "test-still": 1}, 60.0)
+QUICK = Size({"validation": 1, "test": 3, "test-still": 1}, 60.0)
 
 
 class Study:

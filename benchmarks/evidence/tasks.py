@@ -59,7 +59,7 @@ _WAYS = 10  # names to choose from
 _POOL = 100  # windows that a caption's own is searched among
 _QUERY = "What is shown?"  # about photographs; the embedder's default
 _SIDE = 224  # pixels, of the frames
-_SIZES = {False: (200, 100, 40), True: (50, 10, 4)}  # episodes, names, questions a kind
+_SIZES = {False: (200, 100, 40), True: (25, 10, 4)}  # episodes, names, questions a kind
 _NAMES = {
     "shipped": "VL-JEPA, shipped",
     "vl-jepa": "VL-JEPA of claim 1",

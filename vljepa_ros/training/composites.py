@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vljepa_ros.training.clip_drawing import draw_clip
 from vljepa_ros.training.clip_plan import OBJECT_COUNTS, plan_clip
 from vljepa_ros.training.pictures import Cutout, load_backgrounds, load_cutouts
-from vljepa_ros.training.shards import ShardWriter, check_request, encode_jpeg, write_missing
+from vljepa_ros.training.shards import Drawn, check_request, encode_jpeg, write_missing
 
 SOURCE = "composites"
 
@@ -51,18 +51,15 @@ def generate(
     check_request(split, episodes, workers)
     if episodes:
         load_pictures(root, split)  # fetched once, before the workers ask for them all together
-    write = partial(write_shard, root, split, seed)
-    write_missing(root, SOURCE, split, episodes, workers, write, progress)
+    draw_one = partial(draw, root, split, seed)
+    write_missing(root, SOURCE, split, episodes, workers, draw_one, progress)
 
 
-def write_shard(root: Path, split: str, seed: int, path: Path, numbers: range) -> None:
-    """Draw the clips `numbers` of `split` into the shard at `path`."""
+def draw(root: Path, split: str, seed: int, number: int) -> Drawn:
+    """Draw clip `number` of `split`."""
     cutouts, backgrounds = load_pictures(root, split)
-    with ShardWriter(path) as shard:
-        for number in numbers:
-            facts, frames = make_clip(clip_seed(seed, split, number), cutouts, backgrounds)
-            key = f"{SOURCE}-{split}-{number:06d}"
-            shard.add(key, facts, [encode_jpeg(frame) for frame in frames])
+    facts, frames = make_clip(clip_seed(seed, split, number), cutouts, backgrounds)
+    return f"{SOURCE}-{split}-{number:06d}", facts, [encode_jpeg(frame) for frame in frames]
 
 
 def clip_seed(seed: int, split: str, number: int) -> int:

@@ -7,8 +7,9 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import InputError
+
+# Key of an episode, facts, and frames as JPEG bytes, oldest first.
+Drawn = tuple[str, dict[str, Any], list[bytes]]
 
 SPLITS = ("train", "val", "test")
 EPISODES_PER_SHARD = 50
@@ -116,7 +120,7 @@ def write_missing(
     split: str,
     episodes: int,
     workers: int,
-    write: Callable[[Path, range], None],
+    draw: Callable[[int], Drawn],
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the shards of a source's first `episodes` episodes, but not those that are there.
@@ -128,11 +132,11 @@ def write_missing(
         source: "tabletop" or "composites".
         split: one of SPLITS.
         episodes: how many, 0 or more.
-        workers: processes that write.
-        write: writes the episodes with these numbers to the shard at this path; must be
-            picklable, since it is called in those processes.
+        workers: processes that draw.
+        draw: draws the episode with this number; must be picklable, since it is called in
+            those processes.
         progress: called with the number of episodes that are there and `episodes`, first with
-            those found, then after each shard.
+            those found, then after each one.
     """
     shards = {
         shard_path(root, source, split, first // EPISODES_PER_SHARD): range(
@@ -148,12 +152,14 @@ def write_missing(
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
-        jobs = {pool.submit(write, path, numbers): numbers for path, numbers in missing.items()}
+        drawn = pool.map(draw, chain.from_iterable(missing.values()))
         try:
-            for job in as_completed(jobs):
-                job.result()
-                done += len(jobs[job])
-                tell(done, episodes)
+            for path, numbers in missing.items():
+                with ShardWriter(path) as shard:
+                    for episode in islice(drawn, len(numbers)):
+                        shard.add(*episode)
+                        done += 1
+                        tell(done, episodes)
         except BaseException:
             pool.shutdown(cancel_futures=True)  # a full disk is full for all of them
             raise

@@ -12,7 +12,7 @@ from vljepa_ros.training.shards import (
     FRAME_PERIOD,
     FRAME_SIZE,
     SPLITS,
-    ShardWriter,
+    Drawn,
     check_request,
     encode_jpeg,
     write_missing,
@@ -31,19 +31,17 @@ def episode_seed(seed: int, split: str, index: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
-def write_shard(split: str, seed: int, path: Path, numbers: range) -> None:
-    """Draw the episodes `numbers` of `split` into the shard at `path`."""
+def draw(split: str, seed: int, index: int) -> Drawn:
+    """Draw episode `index` of `split`."""
     # Imported here: planning, and the tests of it, need no graphics.
     from vljepa_ros.training.tabletop.render import draw_episode
 
-    with ShardWriter(path) as writer:
-        for index in numbers:
-            episode = plan(episode_seed(seed, split, index))
-            facts = episode.facts(FRAME_PERIOD)
-            times = [frame * FRAME_PERIOD for frame in range(facts["frames"])]
-            images = draw_episode(episode.layout, episode.timeline, times, *DRAWN_SIZE)
-            frames = [encode_jpeg(to_input_size(image, FRAME_SIZE)) for image in images]
-            writer.add(f"{split}-{index:06d}", facts, frames)
+    episode = plan(episode_seed(seed, split, index))
+    facts = episode.facts(FRAME_PERIOD)
+    times = [frame * FRAME_PERIOD for frame in range(facts["frames"])]
+    images = draw_episode(episode.layout, episode.timeline, times, *DRAWN_SIZE)
+    frames = [encode_jpeg(to_input_size(image, FRAME_SIZE)) for image in images]
+    return f"{split}-{index:06d}", facts, frames
 
 
 def generate(
@@ -61,5 +59,4 @@ def generate(
     Raises InputError for an unknown split, fewer than 0 episodes or fewer than one worker.
     """
     check_request(split, episodes, workers)
-    write = partial(write_shard, split, seed)
-    write_missing(root, SOURCE, split, episodes, workers, write, progress)
+    write_missing(root, SOURCE, split, episodes, workers, partial(draw, split, seed), progress)
