@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--data", type=Path, default=Path("data"), help="folder (default: data)")
     data.add_argument("--tabletop", type=int, default=3200, help="training episodes simulated")
     data.add_argument("--composites", type=int, default=1000, help="training episodes composited")
+    data.add_argument("--moments", type=int, default=0, help="short training episodes")
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0, help="of all episodes (default: 0)")
     data.add_argument("--workers", type=int, default=2, help="processes")
@@ -67,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, default=Path("data"), help=_DATA_HELP)
     train.add_argument(
         "--run", type=Path, dest="run_folder", help="folder (default: runs/ and the model's name)"
+    )
+    train.add_argument(
+        "--from",
+        dest="start",
+        help="shipped name or folder of a model to train further (default: published weights)",
     )
     train.set_defaults(run=_train)
 
@@ -107,6 +113,7 @@ def _data(options: argparse.Namespace) -> None:
 
     from vljepa_ros.training import composites, tabletop
     from vljepa_ros.training.features import encode_missing
+    from vljepa_ros.training.tabletop import moments
 
     encoder = _frame_encoder(_recipe(options.model))
     with Progress() as progress:
@@ -120,16 +127,18 @@ def _data(options: argparse.Namespace) -> None:
             return update
 
         for split in _SPLITS:
-            for source, generate, count in (
-                ("tabletop", tabletop.generate, options.tabletop),
-                ("composites", composites.generate, options.composites),
+            for source, generate, counts in (
+                ("tabletop", tabletop.generate, {**_HELD_OUT, "train": options.tabletop}),
+                ("composites", composites.generate, {**_HELD_OUT, "train": options.composites}),
+                ("moments", moments.generate, {"train": options.moments}),
             ):
-                episodes = count if split == "train" else _HELD_OUT[split]
+                if split not in counts:
+                    continue
                 title = f"{source}: {split}"
                 generate(
                     options.data,
                     split,
-                    episodes,
+                    counts[split],
                     options.seed,
                     options.workers,
                     bar(f"{title} episodes"),
@@ -155,12 +164,14 @@ def _frame_encoder(config: VLJEPAConfig) -> FrameEncoder | None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from vljepa_ros.runtime.engine import find_model
     from vljepa_ros.training.config import TrainConfig
     from vljepa_ros.training.loop import train
 
     config = TrainConfig.from_yaml(options.config)
     run = options.run_folder or Path("runs") / config.model.name
-    train(config, options.data, run)
+    start = None if options.start is None else find_model(options.start)
+    train(config, options.data, run, start)
     print(f"The model is in {run / 'model'}")
 
 

@@ -96,6 +96,17 @@ def load_checkpoint(folder: Path) -> VLJEPA:
     """
     with _Unfilled():
         model = VLJEPA(read_config(folder))
+    load_trained(model, folder)
+    model.load_frozen()
+    return model.eval()
+
+
+def load_trained(model: VLJEPA, folder: Path, parts: Sequence[str] = ("",)) -> None:
+    """Fill what training made of a model, or of those of its parts whose names are given.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or does not fit.
+    """
     path = folder / WEIGHTS_FILE
     try:
         state = load_file(path)
@@ -103,10 +114,12 @@ def load_checkpoint(folder: Path) -> VLJEPA:
         raise CheckpointError(f"{path} is missing; copy the whole folder of the model") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is damaged ({error}); copy it again") from error
-    check_fit(model.trained_state(), state, str(path))
-    model.load_frozen()
-    model.load_state_dict(state, strict=False)  # without what is frozen
-    return model.eval()
+    wanted, found = (
+        {name: tensor for name, tensor in tensors.items() if name.startswith(tuple(parts))}
+        for tensors in (model.trained_state(), state)
+    )
+    check_fit(wanted, found, str(path))
+    model.load_state_dict(found, strict=False)  # without what is frozen
 
 
 class _Unfilled(TorchFunctionMode):

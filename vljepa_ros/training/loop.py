@@ -18,7 +18,8 @@ from torch import nn
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model import VLJEPA, save_checkpoint
-from vljepa_ros.model.checkpoint import load_checkpoint
+from vljepa_ros.model.checkpoint import load_checkpoint, load_trained
+from vljepa_ros.runtime.exported import weights_sha256
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
@@ -32,27 +33,31 @@ _log = logging.getLogger(__name__)
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
 
 
-def train(config: TrainConfig, data: Path, run: Path) -> VLJEPA:
+def train(config: TrainConfig, data: Path, run: Path, start: Path | None = None) -> VLJEPA:
     """Train a model, or go on where an earlier run in the same folder stopped.
 
     Args:
         config: model and stages.
         data: folder that `vljepa data` filled.
         run: folder for checkpoints, curves and the finished `model/`.
+        start: folder of a model whose predictor and Y-Encoder are trained further; None to begin
+            with the published weights. The Y-Decoder is always trained anew.
 
     Raises:
-        CheckpointError: published weights are missing, damaged or do not fit, or `run` is of
-            another configuration.
+        CheckpointError: weights are missing, damaged or do not fit, or `run` is of another
+            configuration.
         InputError: there are no episodes, or the processes cannot share a batch evenly.
     """
     check_stages(config)
     if config.precision == "bf16" and PartialState().device.type == "cpu" and not knows_bf16():
         _log.warning("This processor emulates bf16, slowly; set `precision: fp32` in the recipe")
     run.mkdir(parents=True, exist_ok=True)
-    _claim(run, config, data)
+    _claim(run, config, data, start)
     set_seed(config.seed)
     model = VLJEPA(config.model)
     model.load_pretrained()
+    if start is not None:
+        load_trained(model, start, ("predictor.", "y_encoder."))
     episodes = _episodes(model, config, data)
     classes = _classes(model)
 
@@ -100,10 +105,11 @@ def check_stages(config: TrainConfig) -> None:
             raise InputError(f"{name}: {error}") from error
 
 
-def _claim(run: Path, config: TrainConfig, data: Path) -> None:
+def _claim(run: Path, config: TrainConfig, data: Path, start: Path | None) -> None:
     """Tie a run's folder to its configuration, but for what does not change the model.
 
-    And to the shards, by which the number of a batch says what is in it.
+    And to the weights it starts from, and to the shards, by which the number of a batch says what
+    is in it.
 
     Raises:
         CheckpointError: it is that of another.
@@ -113,7 +119,9 @@ def _claim(run: Path, config: TrainConfig, data: Path) -> None:
         source: [[p.name, p.stat().st_size] for p in list_shards(data, source, "train")]
         for source in config.sources
     }
-    wanted = json.loads(json.dumps({**asdict(config), **free, "shards": shards}))
+    begun = None if start is None else weights_sha256(start)
+    told = {**asdict(config), **free, "shards": shards, "start": begun}
+    wanted = json.loads(json.dumps(told))
     del wanted["model"]["temperature"]  # no part of training
     if not path.exists():
         # Each process writes the same, so that none has to wait.
@@ -139,6 +147,8 @@ def _align(
 ) -> VLJEPA:
     objective = build_objective(config.objective, temperature, config.learn_temperature)
     rate, slow = stage.learning_rate, config.y_encoder_lr_multiplier
+    if not slow:
+        model.y_encoder.requires_grad_(False)
     groups = [
         {"params": [*model.predictor.parameters(), *objective.parameters()], "lr": rate},
         {"params": _trained(model.y_encoder), "lr": rate * slow},

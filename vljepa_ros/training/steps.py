@@ -15,7 +15,7 @@ from vljepa_ros.training.dataset import HARD_NEGATIVES, Batch
 from vljepa_ros.training.objective import Objective
 
 _TEXT_BATCH = 64  # texts embedded together
-_KNOWN_TEXTS = 200_000  # whose token states are kept, of about 10 kB each
+_KNOWN_TEXTS = 200_000  # that are kept, of about 10 kB each
 
 
 class Texts:
@@ -23,7 +23,9 @@ class Texts:
 
     def __init__(self, model: VLJEPA) -> None:
         self.y_encoder = model.y_encoder
-        self.known: dict[str, Tensor] = {}  # (L, text_dim) float16 token states
+        self.trained = any(p.requires_grad for p in model.y_encoder.parameters())
+        # (L, text_dim) float16 token states; or (D,) embeddings, where nothing is trained.
+        self.known: dict[str, Tensor] = {}
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """(B, D) float32 embeddings, through what is trained as it is now."""
@@ -41,24 +43,32 @@ class Texts:
         return F.normalize(torch.lerp(first, second, share), dim=-1)
 
     def _embed_alike(self, texts: list[str]) -> Tensor:
-        if not self.y_encoder.frozen:
+        if self.trained and not self.y_encoder.frozen:
             return F.normalize(self.y_encoder(texts).float(), dim=-1)
         new = [text for text in texts if text not in self.known]
         if new:
             # Fused attention gives a text the same states whatever else is in its batch: a resumed
             # run encodes them in other batches than the killed one did.
             with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
-                states, mask = self.y_encoder.encoder_states(new)
-            for text, state, real in zip(new, states, mask, strict=True):
-                self.known[text] = state[real].half()
+                self.known.update(zip(new, self._encode(new), strict=True))
         known = [self.known[text] for text in texts]
         while len(self.known) > _KNOWN_TEXTS:
             del self.known[next(iter(self.known))]
+        if not self.trained:
+            return torch.stack(known)
         mask = pad_sequence(
             [state.new_ones(len(state), dtype=torch.bool) for state in known], True
         )
         embedded = self.y_encoder.embed(pad_sequence(known, True).float(), mask)
         return F.normalize(embedded.float(), dim=-1)  # once more: the first time was in bf16
+
+    def _encode(self, texts: list[str]) -> list[Tensor]:
+        """What is kept of texts."""
+        if not self.trained:
+            with torch.no_grad():
+                return list(F.normalize(self.y_encoder(texts).float(), dim=-1))
+        states, mask = self.y_encoder.encoder_states(texts)
+        return [state[real].half() for state, real in zip(states, mask, strict=True)]
 
 
 class AlignmentStep(nn.Module):

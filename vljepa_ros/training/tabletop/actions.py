@@ -80,7 +80,7 @@ def remove(script: Script, index: int) -> bool:
 
 
 def move(script: Script, index: int) -> bool:
-    """An object slides to the left or the right by itscript."""
+    """An object slides to the left or the right by itself."""
     for sign in script.signs():
         end = script.slide_end(index, sign)
         if end is not None:
@@ -91,7 +91,7 @@ def move(script: Script, index: int) -> bool:
 
 
 def stack(script: Script, index: int, onto: int) -> bool:
-    """An object hops onto another by itscript."""
+    """An object hops onto another by itself."""
     start = script.now
     script.carry(index, script.on_top(onto), onto, with_arm=False)
     return script.done(Event("stack", index, start, script.now, onto=onto))

@@ -1,6 +1,6 @@
 """Draws episodes into shards; shards that are there already are left as they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from vljepa_ros.training.shards import (
     encode_jpeg,
     write_missing,
 )
-from vljepa_ros.training.tabletop.episode import plan
+from vljepa_ros.training.tabletop.episode import Episode, plan
 
 SOURCE = "tabletop"
 DRAWN_SIZE = (320, 240)  # px, width and height of what is drawn
@@ -33,15 +33,19 @@ def episode_seed(seed: int, split: str, index: int) -> int:
 
 def draw(split: str, seed: int, index: int) -> Drawn:
     """Draw episode `index` of `split`."""
+    episode = plan(episode_seed(seed, split, index))
+    facts = episode.facts(FRAME_PERIOD)
+    return f"{split}-{index:06d}", facts, draw_frames(episode, range(facts["frames"]))
+
+
+def draw_frames(episode: Episode, numbers: Iterable[int]) -> list[bytes]:
+    """The frames of an episode that have these numbers, as JPEG."""
     # Imported here: planning, and the tests of it, need no graphics.
     from vljepa_ros.training.tabletop.render import draw_episode
 
-    episode = plan(episode_seed(seed, split, index))
-    facts = episode.facts(FRAME_PERIOD)
-    times = [frame * FRAME_PERIOD for frame in range(facts["frames"])]
+    times = [number * FRAME_PERIOD for number in numbers]
     images = draw_episode(episode.layout, episode.timeline, times, *DRAWN_SIZE)
-    frames = [encode_jpeg(to_input_size(image, FRAME_SIZE)) for image in images]
-    return f"{split}-{index:06d}", facts, frames
+    return [encode_jpeg(to_input_size(image, FRAME_SIZE)) for image in images]
 
 
 def generate(

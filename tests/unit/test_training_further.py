@@ -1,0 +1,77 @@
+"""Training goes on from the weights of a model, where it is told to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from vljepa_ros.errors import CheckpointError
+from vljepa_ros.model import VLJEPA, load_checkpoint, save_checkpoint
+from vljepa_ros.model.config import (
+    MiniLMConfig,
+    PredictorConfig,
+    VLJEPAConfig,
+    YDecoderConfig,
+)
+from vljepa_ros.training.config import StageConfig, TrainConfig
+from vljepa_ros.training.loop import train
+
+_STAGE = StageConfig(steps=1, batch_size=4, learning_rate=1e-5, warmup_steps=0)
+CONFIG = TrainConfig(
+    model=VLJEPAConfig(
+        name="made-up",
+        predictor=PredictorConfig(width=32, layers=1, heads=2, kv_heads=2, ffn_width=64),
+        y_encoder=MiniLMConfig(trained_layers=1),
+        y_decoder=YDecoderConfig(width=32, layers=1, heads=2, ffn_width=64, max_tokens=12),
+    ),
+    finetuning=_STAGE,
+    decoder=_STAGE,
+    sources=("composites",),
+    y_encoder_lr_multiplier=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model whose numbers no other has."""
+    torch.manual_seed(3)
+    model = VLJEPA(CONFIG.model)
+    model.load_pretrained()
+    with torch.no_grad():
+        for parameter in (*model.predictor.parameters(), model.y_encoder.head.weight):
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    folder = tmp_path_factory.mktemp("start")
+    save_checkpoint(model, folder, torch.float32)
+    return folder
+
+
+def test_a_step_from_a_model_stays_near_it(start: Path, data: Path, tmp_path: Path) -> None:
+    begun, further = load_checkpoint(start), train(CONFIG, data, tmp_path / "run", start)
+    before, after = begun.predictor.state_dict(), further.predictor.state_dict()
+    moved = [(after[name] - before[name]).abs().max().item() for name in before]
+    assert 0 < max(moved) < 2 * _STAGE.learning_rate
+
+
+def test_the_y_encoder_is_left_alone_at_a_rate_of_zero(
+    start: Path, data: Path, tmp_path: Path
+) -> None:
+    begun, further = load_checkpoint(start), train(CONFIG, data, tmp_path / "run", start)
+    for name, tensor in begun.y_encoder.state_dict().items():
+        assert torch.equal(further.y_encoder.state_dict()[name], tensor), name
+
+
+def test_a_run_is_tied_to_the_weights_that_it_began_with(
+    start: Path, data: Path, tmp_path: Path
+) -> None:
+    train(CONFIG, data, tmp_path / "run", start)
+    with pytest.raises(CheckpointError, match="differs in start"):
+        train(CONFIG, data, tmp_path / "run")
+
+
+def test_a_model_of_another_size_is_refused(start: Path, data: Path, tmp_path: Path) -> None:
+    wider = replace(CONFIG.model, predictor=replace(CONFIG.model.predictor, ffn_width=96))
+    with pytest.raises(CheckpointError, match=r"predictor\.transformer\.layers\.0\.mlp"):
+        train(replace(CONFIG, model=wider), data, tmp_path / "run", start)
