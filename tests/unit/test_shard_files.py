@@ -6,12 +6,19 @@ import json
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import webdataset
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.training.features import load_pictures
-from vljepa_ros.training.shards import ShardWriter, read_shards, shard_path
+from vljepa_ros.training.shards import (
+    ShardWriter,
+    decode_jpeg,
+    encode_jpeg,
+    read_shards,
+    shard_path,
+)
 
 _SOURCES = ("composites",)
 
@@ -48,6 +55,15 @@ def test_the_order_of_files_in_a_shard_does_not_matter(shards: Path, tmp_path: P
     for one, two in zip(ours, theirs, strict=True):
         assert one.facts == two.facts
         assert (one.frames[list(range(8))] == two.frames[list(range(8))]).all()
+
+
+def test_jpeg_of_the_highest_quality_keeps_colors_of_single_pixels() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    lost = [
+        np.abs(decode_jpeg(encode_jpeg(rgb, quality)).astype(int) - rgb).mean()
+        for quality in (100, 99)
+    ]
+    assert lost[0] < 2 < 10 < lost[1]
 
 
 def test_the_thousandth_frame_follows_the_one_before_it(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from vljepa_ros.training.shards import (
     ShardWriter,
     decode_jpeg,
     encode_jpeg,
+    list_shards,
     read_shards,
 )
-from vljepa_ros.training.tabletop import arm, generate, palette
+from vljepa_ros.training.tabletop import arm, generate, moments, palette
 from vljepa_ros.training.tabletop.clip import FPS, plan_clip
 from vljepa_ros.training.tabletop.episode import plan
 from vljepa_ros.training.tabletop.generation import episode_seed
@@ -203,13 +204,27 @@ def test_a_shard_that_failed_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_episodes_are_drawn(tmp_path):
+@pytest.fixture(scope="module")
+def graphics():
     # In a process of its own: a broken graphics driver can take its process with it.
     probe = "import mujoco; mujoco.GLContext(8, 8).make_current()"
     environment = {"MUJOCO_GL": "egl", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", probe]
     if subprocess.run(command, env=environment, capture_output=True, timeout=60).returncode:
         pytest.skip("EGL does not work here: install libegl1 and libgl1 to draw episodes")
+
+
+@pytest.mark.usefixtures("graphics")
+def test_moments_are_drawn(tmp_path):
+    moments.generate(tmp_path, "train", 2, 3, 1)
+    drawn = list(read_shards(list_shards(tmp_path, "moments", "train")))
+    assert [len(frames) for _, frames in drawn] == [facts["frames"] for facts, _ in drawn]
+    images = np.stack([decode_jpeg(frames[-1]) for _, frames in drawn])
+    assert images.shape == (2, 224, 224, 3) and (images.std((1, 2, 3)) > 10).all()
+
+
+@pytest.mark.usefixtures("graphics")
+def test_episodes_are_drawn(tmp_path):
     calls = []
     generate(tmp_path, "val", 1, 3, 1, lambda *counts: calls.append(counts))
     [shard] = (tmp_path / "tabletop" / "val").iterdir()

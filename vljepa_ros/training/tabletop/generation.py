@@ -11,6 +11,7 @@ from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.shards import (
     FRAME_PERIOD,
     FRAME_SIZE,
+    JPEG_QUALITY,
     SPLITS,
     Drawn,
     check_request,
@@ -38,14 +39,26 @@ def draw(split: str, seed: int, index: int) -> Drawn:
     return f"{split}-{index:06d}", facts, draw_frames(episode, range(facts["frames"]))
 
 
-def draw_frames(episode: Episode, numbers: Iterable[int]) -> list[bytes]:
-    """The frames of an episode that have these numbers, as JPEG."""
+def draw_frames(
+    episode: Episode,
+    numbers: Iterable[int],
+    size: tuple[int, int] = DRAWN_SIZE,
+    quality: int = JPEG_QUALITY,
+) -> list[bytes]:
+    """The frames of an episode that have these numbers, as JPEG.
+
+    Args:
+        episode: to be drawn.
+        numbers: of frames, FRAME_PERIOD apart.
+        size: px, width and height of what is drawn.
+        quality: of the JPEG.
+    """
     # Imported here: planning, and the tests of it, need no graphics.
     from vljepa_ros.training.tabletop.render import draw_episode
 
     times = [number * FRAME_PERIOD for number in numbers]
-    images = draw_episode(episode.layout, episode.timeline, times, *DRAWN_SIZE)
-    return [encode_jpeg(to_input_size(image, FRAME_SIZE)) for image in images]
+    images = draw_episode(episode.layout, episode.timeline, times, *size)
+    return [encode_jpeg(to_input_size(image, FRAME_SIZE), quality) for image in images]
 
 
 def generate(

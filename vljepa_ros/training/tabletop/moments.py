@@ -2,9 +2,12 @@
 
 Most of an episode's frames show the same things in the same light again. What a model learns of
 shapes and colors hangs on the number of scenes, and what it learns of rare events on their share.
+And on the camera: each moment has one of its own, from a clean and sharp one to a noisy one whose
+images are packed small, where all episodes have a little noise and the same JPEG.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import numpy as np
 
 from vljepa_ros.training.shards import FRAME_PERIOD, SPLITS, Drawn, check_request, write_missing
 from vljepa_ros.training.tabletop.episode import plan
-from vljepa_ros.training.tabletop.generation import draw_frames
+from vljepa_ros.training.tabletop.generation import DRAWN_SIZE, draw_frames
 
 SOURCE = "moments"
 FRAMES = 12  # of a moment
@@ -21,6 +24,10 @@ _MOST_BEFORE = 4  # frames before the event begins
 # How likely a kind of event is to be the one that is shown, where an episode has it; others 1.
 # These follow on others, so that few episodes get to them.
 _WEIGHTS = {"grasp": 3.0, "lift": 4.0, "place": 8.0, "stack": 8.0}
+_CLEAN = 0.5  # share of the cameras without noise, and of those whose images lose nothing
+_NOISE = 6.0  # grey levels, most of the others' deviation
+_QUALITY = (60, 100)  # of the others' JPEG, below the last
+_LARGE = 0.25  # share of the cameras with twice the width and height
 
 Facts = Mapping[str, Any]
 
@@ -50,11 +57,15 @@ def draw(split: str, seed: int, index: int) -> Drawn:
     episode = plan(int(rng.integers(2**32)))
     facts = episode.facts(FRAME_PERIOD)
     first = choose(facts, rng)
-    return (
-        f"{split}-{index:06d}",
-        cut(facts, first),
-        draw_frames(episode, range(first, first + FRAMES)),
+    noise = 0.0 if rng.random() < _CLEAN else float(rng.uniform(0, _NOISE))
+    quality = 100 if rng.random() < _CLEAN else int(rng.integers(*_QUALITY))
+    scale = 2 if rng.random() < _LARGE else 1
+    episode.layout.room = replace(episode.layout.room, noise=noise)
+    width, height = DRAWN_SIZE
+    frames = draw_frames(
+        episode, range(first, first + FRAMES), (scale * width, scale * height), quality
     )
+    return f"{split}-{index:06d}", cut(facts, first), frames
 
 
 def choose(facts: Facts, rng: np.random.Generator) -> int:
