@@ -48,6 +48,14 @@ def test_what_is_asked_of_a_moment_has_the_answer_of_its_episode(seed: int) -> N
             assert make_sample(moment, 0, last, kind, Random(last)) == whole
 
 
+@pytest.mark.parametrize("seed", range(200))
+def test_all_things_that_are_told_of_are_known(seed: int) -> None:
+    facts = _facts(seed)
+    moment = cut(facts, _first(facts, seed))
+    told = {event[key] for event in moment["events"] for key in ("object", "onto")} - {None}
+    assert told <= {thing["id"] for thing in moment["objects"]}
+
+
 def test_rare_events_are_shown_more_often_than_they_happen() -> None:
     episodes = [_facts(seed) for seed in range(150)]
     happened = [event["type"] for facts in episodes for event in facts["events"]]

@@ -95,11 +95,14 @@ def cut(facts: Facts, first: int) -> dict[str, Any]:
         return [entry for entry in moved if entry["start"] < FRAMES]
 
     states = shifted(facts["states"], "start")
+    events = shifted(facts["events"], "start", "end")
+    # What only comes into view when the moment is over is told of, too.
     seen = {view["id"] for state in states for view in state["visible"]}
+    seen |= {event["object"] for event in events}
     return {
         **facts,
         "frames": FRAMES,
         "objects": [thing for thing in facts["objects"] if thing["id"] in seen],
         "states": states,
-        "events": shifted(facts["events"], "start", "end"),
+        "events": events,
     }
