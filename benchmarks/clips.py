@@ -1,0 +1,73 @@
+"""How true the sentences are about scenes like the demo's: on new seeds, by two cameras.
+
+    . tools/env.sh && PYTHONPATH="$PWD/benchmarks:$PYTHONPATH" python benchmarks/clips.py
+
+Each clip is half a minute of a robot's work (`training/tabletop/clip.py`), told by the gate and
+the decoder as the nodes run them, without ROS. The clean camera has neither noise nor JPEG, as
+the demo's scenes are drawn; the other is about what all training episodes were taken with. Seed 1
+is the demo's own. `evidence/sentences.py` says when a sentence is true.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evidence.sentences import count_sentences
+from evidence.streams import PERIOD, Stream, embed
+from evidence.sweeps import ours
+from results import report
+
+from vljepa_ros.runtime import FASTEST, Engine
+from vljepa_ros.streaming import GateConfig
+from vljepa_ros.training.shards import JPEG_QUALITY
+from vljepa_ros.training.tabletop.clip import SIZE, plan_clip
+from vljepa_ros.training.tabletop.generation import DRAWN_SIZE, draw_frames
+
+
+@dataclass(frozen=True)
+class Camera:
+    """How pictures are taken: pixels, grey levels of noise (its deviation), JPEG's quality."""
+
+    size: tuple[int, int]
+    noise: float
+    quality: int
+
+
+CAMERAS = {
+    "clean": Camera(SIZE, 0.0, 100),
+    "as in training": Camera(DRAWN_SIZE, 2.0, JPEG_QUALITY),
+}
+
+
+def watch(engine: Engine, seed: int, camera: Camera) -> Stream:
+    """A clip, as the embedder node sees it."""
+    episode = plan_clip(seed)
+    episode.layout.room = replace(episode.layout.room, noise=camera.noise)
+    facts = episode.facts(PERIOD)
+    jpegs = draw_frames(episode, range(facts["frames"]), camera.size, camera.quality)
+    return Stream(facts, embed(engine, jpegs))
+
+
+def main() -> None:
+    """Tell all clips by both cameras and print what is true of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
+    parser.add_argument("--seeds", type=int, default=8, help="clips, of the seeds 1, 2, ...")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    engine = Engine.load(options.model, FASTEST)
+    span = (engine.info.window_frames - 1) * engine.info.window_period
+    gate, threshold = ours()[0], GateConfig().threshold
+    rows = []
+    for name, camera in CAMERAS.items():
+        streams = [watch(engine, seed, camera) for seed in range(1, options.seeds + 1)]
+        decodes = [gate.decode(stream, threshold) for stream in streams]
+        found = count_sentences(engine, streams, decodes, span)
+        rows.append({"camera": name, "model": engine.info.model_id, **found})
+    report("clips", rows, options.json)
+
+
+if __name__ == "__main__":
+    main()
