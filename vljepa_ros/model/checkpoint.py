@@ -96,13 +96,20 @@ def load_checkpoint(folder: Path) -> VLJEPA:
     """
     with _Unfilled():
         model = VLJEPA(read_config(folder))
-    load_trained(model, folder)
+    state = read_trained(model, folder)
+    # First: it fills the frozen parts as published, with whatever of them is trained.
     model.load_frozen()
+    model.load_state_dict(state, strict=False)
     return model.eval()
 
 
-def load_trained(model: VLJEPA, folder: Path, parts: Sequence[str] = ("",)) -> None:
-    """Fill what training made of a model, or of those of its parts whose names are given.
+def read_trained(model: VLJEPA, folder: Path, parts: Sequence[str] = ("",)) -> dict[str, Tensor]:
+    """The trained tensors of a checkpoint, which fit a model, by their names in it.
+
+    Args:
+        model: which they are to fill.
+        folder: of the checkpoint.
+        parts: with what the names begin.
 
     Raises:
         CheckpointError: the file is missing, damaged, or does not fit.
@@ -119,7 +126,7 @@ def load_trained(model: VLJEPA, folder: Path, parts: Sequence[str] = ("",)) -> N
         for tensors in (model.trained_state(), state)
     )
     check_fit(wanted, found, str(path))
-    model.load_state_dict(found, strict=False)  # without what is frozen
+    return found
 
 
 class _Unfilled(TorchFunctionMode):

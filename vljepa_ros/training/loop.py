@@ -18,7 +18,7 @@ from torch import nn
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model import VLJEPA, save_checkpoint
-from vljepa_ros.model.checkpoint import load_checkpoint, load_trained
+from vljepa_ros.model.checkpoint import load_checkpoint, read_trained
 from vljepa_ros.runtime.exported import weights_sha256
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
@@ -57,7 +57,8 @@ def train(config: TrainConfig, data: Path, run: Path, start: Path | None = None)
     model = VLJEPA(config.model)
     model.load_pretrained()
     if start is not None:
-        load_trained(model, start, ("predictor.", "y_encoder."))
+        further = read_trained(model, start, ("predictor.", "y_encoder."))
+        model.load_state_dict(further, strict=False)
     episodes = _episodes(model, config, data)
     classes = _classes(model)
 
