@@ -3,8 +3,8 @@
     . tools/env.sh && PYTHONPATH="$PWD/benchmarks:$PYTHONPATH" python benchmarks/clips.py
 
 Each clip is half a minute of a robot's work (`training/tabletop/clip.py`), told by the gate and
-the decoder as the nodes run them, without ROS. The clean camera has neither noise nor JPEG, as
-the demo's scenes are drawn; the other is about what all training episodes were taken with. Seed 1
+the decoder as the nodes run them, without ROS. The clean camera has neither noise nor JPEG, much
+as the demo's video; the other is about what all training episodes were taken with. Seed 1
 is the demo's own. `evidence/sentences.py` says when a sentence is true.
 """
 

@@ -106,10 +106,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _data(options: argparse.Namespace) -> None:
-    from vljepa_ros.training.prepare import prepare
+    from vljepa_ros.training.prepare import SOURCES, prepare
 
-    sources = ("tabletop", "composites", "moments")
-    training = {source: getattr(options, source) for source in sources}
+    training = {source: getattr(options, source) for source in SOURCES}
     prepare(options.data, training, _recipe(options.model), options.seed, options.workers)
 
 

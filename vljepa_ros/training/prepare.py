@@ -23,6 +23,7 @@ _GENERATE = {
     "composites": (composites.generate, HELD_OUT),
     "moments": (moments.generate, {}),
 }
+SOURCES = tuple(_GENERATE)
 
 
 def prepare(
@@ -56,7 +57,7 @@ def prepare(
         for split in _SPLITS:
             for source, (generate, held_out) in _GENERATE.items():
                 counts = {**held_out, "train": training[source]}
-                if split not in counts:
+                if not counts.get(split):
                     continue
                 told = bar(f"{source}: {split} episodes")
                 generate(data, split, counts[split], seed, workers, told)

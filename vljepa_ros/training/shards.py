@@ -132,7 +132,7 @@ def write_missing(
 
     Args:
         root: the data folder.
-        source: "tabletop" or "composites".
+        source: name of the folder, for example "tabletop".
         split: one of SPLITS.
         episodes: how many, 0 or more.
         workers: processes that draw.
