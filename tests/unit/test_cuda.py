@@ -10,8 +10,15 @@ import pytest
 import torch
 
 from vljepa_ros.model import VLJEPAConfig
-from vljepa_ros.model.config import PredictorConfig, WindowConfig, YDecoderConfig
+from vljepa_ros.model.config import (
+    EfficientNetConfig,
+    PredictorConfig,
+    WindowConfig,
+    YDecoderConfig,
+)
+from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.runtime.parity import clip_frames
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.training.config import StageConfig, TrainConfig
@@ -43,6 +50,17 @@ def test_a_gpu_embeds_as_the_cpu_does(checkpoint: Path, precision: str, least: f
     for cpu, gpu in (seen, said):
         np.testing.assert_allclose(np.linalg.norm(gpu, axis=1), 1, atol=1e-5)
         assert (cpu * gpu).sum(axis=1).min() > least
+
+
+def test_a_gpu_stores_the_tokens_of_the_cpu() -> None:
+    frames = np.stack(clip_frames([2.0, 2.5, 3.0], 224))
+    x_encoder = EfficientNet(EfficientNetConfig())
+    x_encoder.load_pretrained()
+    stored = FrameEncoder(x_encoder, 224)(frames)
+    with torch.inference_mode():
+        tokens = x_encoder.encode_frames(torch.from_numpy(frames).permute(0, 3, 1, 2))
+    assert stored.dtype == np.float16
+    np.testing.assert_allclose(stored, tokens.numpy(), rtol=2e-3, atol=2e-3)
 
 
 def test_a_gpu_tells_what_the_cpu_tells(checkpoint: Path) -> None:

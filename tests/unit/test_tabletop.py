@@ -235,3 +235,26 @@ def test_episodes_are_drawn(tmp_path):
     untouched = shard.stat().st_mtime_ns
     generate(tmp_path, "val", 1, 3, 1, lambda *counts: calls.append(counts))
     assert shard.stat().st_mtime_ns == untouched and calls[2:] == [(1, 1)]
+
+
+@pytest.mark.usefixtures("graphics")
+def test_rooms_that_are_drawn_by_turns_do_not_mix():
+    from vljepa_ros.training.tabletop.render import Stage, swayed
+
+    rooms = [plan(seed) for seed in (1, 2)]
+
+    def draw(stage, room, time):
+        return stage.draw(room.timeline.at(time), swayed(room.layout, time))
+
+    alone = []
+    for room in rooms:
+        stage = Stage(room.layout, 64, 48)
+        alone.append([draw(stage, room, time) for time in (0.0, 3.0)])
+        stage.close()
+    stages = [Stage(room.layout, 64, 48) for room in rooms]
+    for turn, time in enumerate((0.0, 3.0)):
+        for stage, room, images in zip(stages, rooms, alone, strict=True):
+            np.testing.assert_array_equal(draw(stage, room, time), images[turn])
+    assert (alone[0][0] != alone[1][0]).any()
+    for stage in stages:
+        stage.close()

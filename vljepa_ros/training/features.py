@@ -7,6 +7,7 @@ The tokens of a frozen X-Encoder that looks at one frame at a time never change,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -119,15 +120,14 @@ def fingerprint_path(shard: Path) -> Path:
 
 def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     """Store the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
-    size = encoder.image_size
-    frames = [
-        to_input_size(decode_jpeg(data), size)
-        for _, jpegs in read_shards([shard])
-        for data in jpegs
-    ]
+    jpegs = [data for _, frames in read_shards([shard]) for data in frames]
+    with ThreadPoolExecutor() as pool:  # OpenCV decodes without Python's lock
+        frames = list(
+            pool.map(lambda data: to_input_size(decode_jpeg(data), encoder.image_size), jpegs)
+        )
     rows = [
-        encoder(np.stack(frames[start : start + _BATCH])).astype(np.float16)
-        for start in range(0, len(frames), _BATCH)
+        encoder(np.stack(frames[start : start + encoder.batch]))
+        for start in range(0, len(frames), encoder.batch)
     ]
     part = shard.with_suffix(".part.npy")
     np.save(part, np.concatenate(rows))

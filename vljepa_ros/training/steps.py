@@ -14,7 +14,8 @@ from vljepa_ros.model import VLJEPA
 from vljepa_ros.training.dataset import HARD_NEGATIVES, Batch
 from vljepa_ros.training.objective import Objective
 
-_TEXT_BATCH = 64  # texts embedded together
+# Texts embedded together: a CPU is slowed by padding, a GPU by many small batches.
+_CPU_TEXTS, _GPU_TEXTS = 64, 512
 _KNOWN_TEXTS = 200_000  # that are kept, of about 10 kB each
 
 
@@ -31,7 +32,8 @@ class Texts:
         """(B, D) float32 embeddings, through what is trained as it is now."""
         # Each text once, those of like length together: most of the work would be padding.
         different = sorted(set(texts), key=lambda text: (len(text), text))
-        parts = [different[i : i + _TEXT_BATCH] for i in range(0, len(different), _TEXT_BATCH)]
+        size = _CPU_TEXTS if self.y_encoder.head.weight.device.type == "cpu" else _GPU_TEXTS
+        parts = [different[i : i + size] for i in range(0, len(different), size)]
         embedded = torch.cat([self._embed_alike(part) for part in parts])
         places = {text: place for place, text in enumerate(different)}
         return embedded[[places[text] for text in texts]]
@@ -56,10 +58,10 @@ class Texts:
             del self.known[next(iter(self.known))]
         if not self.trained:
             return torch.stack(known)
-        mask = pad_sequence(
-            [state.new_ones(len(state), dtype=torch.bool) for state in known], True
-        )
-        embedded = self.y_encoder.embed(pad_sequence(known, True).float(), mask)
+        states = pad_sequence(known, True).float()
+        lengths = torch.tensor([len(state) for state in known])
+        mask = (torch.arange(states.shape[1]) < lengths[:, None]).to(states.device)
+        embedded = self.y_encoder.embed(states, mask)
         return F.normalize(embedded.float(), dim=-1)  # once more: the first time was in bf16
 
     def _encode(self, texts: list[str]) -> list[Tensor]:
@@ -68,7 +70,8 @@ class Texts:
             with torch.no_grad():
                 return list(F.normalize(self.y_encoder(texts).float(), dim=-1))
         states, mask = self.y_encoder.encoder_states(texts)
-        return [state[real].half() for state, real in zip(states, mask, strict=True)]
+        lengths = mask.sum(1).tolist()
+        return [state[:length].half() for state, length in zip(states, lengths, strict=True)]
 
 
 class AlignmentStep(nn.Module):
@@ -108,9 +111,12 @@ class AlignmentStep(nn.Module):
         wrong = [text for negatives in batch.negatives for text in negatives]
         embedded = self.texts.embed([*batch.texts, *wrong])
         targets, others = embedded.split([len(batch.texts), len(wrong)])
-        rows = others.split([len(texts) for texts in batch.negatives])
-        padded = [F.pad(row, (0, 0, 0, self.negatives - len(row))) for row in rows]
-        return targets, torch.stack(padded)
+        padded = others.new_zeros(len(targets), self.negatives, others.shape[1])
+        places = [(row, i) for row, some in enumerate(batch.negatives) for i in range(len(some))]
+        if places:
+            rows, columns = torch.tensor(places, device=others.device).unbind(1)
+            padded = padded.index_put((rows, columns), others)
+        return targets, padded
 
 
 class DecodingStep(nn.Module):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from vljepa_ros.training.tabletop.timeline import Timeline
 Image = NDArray[np.uint8]
 Array = NDArray[np.float64]
 HIDDEN = (0.0, 0.0, -5.0)  # m, below the floor
+_MOST_SHAPES = 1000  # of a scene
 
 
 def swayed(layout: Layout, time: float) -> Camera:
@@ -36,6 +38,12 @@ def swayed(layout: Layout, time: float) -> Camera:
     )
 
 
+@cache
+def _graphics() -> mujoco.GLContext:
+    """This process's graphics; to begin anew for each room takes as long as to draw a moment."""
+    return mujoco.GLContext(1, 1)  # what is drawn off screen has buffers of its own
+
+
 class Stage:
     """One room, ready to be drawn again and again; close it after use."""
 
@@ -43,7 +51,13 @@ class Stage:
         self._layout = layout
         self._model = build(layout, width, height)
         self._data = mujoco.MjData(self._model)
-        self._renderer = mujoco.Renderer(self._model, height, width)
+        _graphics().make_current()
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
+        self._scene = mujoco.MjvScene(self._model, _MOST_SHAPES)
+        self._view = mujoco.MjvCamera()
+        self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._view.fixedcamid = self._model.camera("view").id
+        self._size = width, height
         self._drawn: tuple[bytes, Image] | None = None
 
     def draw(self, state: Array, camera: Camera) -> Image:
@@ -55,13 +69,26 @@ class Stage:
             self._aim(camera)
             mujoco.mj_kinematics(self._model, self._data)
             mujoco.mj_camlight(self._model, self._data)
-            self._renderer.update_scene(self._data, camera="view")
-            self._drawn = (key, self._renderer.render())
+            self._drawn = (key, self._render())
         return self._drawn[1]
 
     def close(self) -> None:
         """Free the graphics memory."""
-        self._renderer.close()
+        self._context.free()
+
+    def _render(self) -> Image:
+        options, kinds = mujoco.MjvOption(), mujoco.mjtCatBit.mjCAT_ALL.value
+        mujoco.mjv_updateScene(
+            self._model, self._data, options, None, self._view, kinds, self._scene
+        )
+        width, height = self._size
+        image = np.empty((height, width, 3), np.uint8)
+        whole = mujoco.MjrRect(0, 0, width, height)
+        # Another room may have been drawn meanwhile.
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
+        mujoco.mjr_render(whole, self._scene, self._context)
+        mujoco.mjr_readPixels(image, None, whole, self._context)
+        return np.flipud(image)  # OpenGL's first row is the lowest
 
     def _pose(self, state: Array) -> None:
         layout, model, data = self._layout, self._model, self._data
@@ -97,9 +124,11 @@ class Stage:
 
 def noisy(image: Image | Array, deviation: float, rng: np.random.Generator) -> Image:
     """`image` (H, W, 3) in [0, 255], H and W even, with a sensor's noise in grains of 2 x 2 px."""
-    height, width = image.shape[:2]
-    grain = rng.normal(0, deviation, (height // 2, width // 2, 1))
-    return np.clip(image + grain.repeat(2, 0).repeat(2, 1), 0, 255).astype(np.uint8)
+    if deviation:
+        height, width = image.shape[:2]
+        grain = rng.normal(0, deviation, (height // 2, width // 2, 1))
+        image = image + grain.repeat(2, 0).repeat(2, 1)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def draw_episode(
