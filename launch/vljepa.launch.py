@@ -15,7 +15,7 @@ from launch_ros.substitutions import FindPackageShare
 NODES = ("embedder", "gate", "decoder", "vqa")
 # An argument that is not given leaves the parameter as params_file has it.
 ARGUMENTS = {
-    "image_topic": ("image", "camera topic (without /compressed)"),
+    "image_topic": ("", "camera topic (without /compressed); default: image"),
     "cameras": ("", "name:=topic of several cameras, with commas between; default: image_topic"),
     "image_transport": ("", "raw or compressed; default: as in params_file"),
     "namespace": ("", "namespace of the nodes"),
@@ -69,6 +69,8 @@ def _nodes(context: LaunchContext) -> list[Node]:
     if given["cameras"]:
         if not together:
             raise ValueError("several cameras need composed:=true and all nodes, in one process")
+        if given["image_topic"]:
+            raise ValueError("give image_topic or cameras, which lists all topics, but not both")
         overrides["cameras"] = [camera.strip() for camera in given["cameras"].split(",")]
     for name in ("autostart", "build_only", "use_sim_time"):
         if given[name]:
@@ -80,7 +82,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
             executable=executable,
             namespace=given["namespace"],
             parameters=files,
-            remappings=[("image", given["image_topic"])],
+            remappings=[("image", given["image_topic"] or "image")],
             arguments=["--ros-args", "--log-level", given["log_level"]],
             output="screen",
         )

@@ -57,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--moments", type=int, default=0, help="short training episodes")
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0, help="of all episodes (default: 0)")
-    data.add_argument("--workers", type=int, default=2, help="processes")
+    data.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)"
+    )
     data.set_defaults(run=_data)
 
     train = commands.add_parser("train", help="train a model, or go on with a run")

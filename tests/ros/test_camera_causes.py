@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import rclpy
@@ -53,31 +54,52 @@ def test_the_parameter_to_set_is_named(
     driver: Node, transport: str, topic: str, published: str, kind: type, advice: str
 ) -> None:
     driver.create_publisher(kind, published, 1)
-    set_ = [f"image_transport:={transport}", "silence_timeout:=0.5"]
-    rclpy.init(args=["--ros-args", *(part for value in set_ for part in ("-p", value))])
-    try:
-        _watch(topic, advice)
-    finally:
-        rclpy.shutdown()
-
-
-def _watch(topic: str, advice: str) -> None:
-    node = ManagedNode("watcher")
     told: list[str] = []
-    node.create_subscription(
-        DiagnosticArray, "/diagnostics", lambda m: told.append(m.status[0].message), 10
-    )
-    declare_camera(node)
-    camera = ImageSubscription(node, lambda _: None, topic)
+    settings = ["-p", f"image_transport:={transport}", "-p", "silence_timeout:=0.5"]
+    with _watching(topic, settings, lambda _: None) as (node, _, spin):
+        node.create_subscription(
+            DiagnosticArray, "/diagnostics", lambda m: told.append(m.status[0].message), 10
+        )
+        spin(lambda: any(advice in message for message in told))
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_a_topic_is_remapped_once(driver: Node, transport: str) -> None:
+    """As that of any other node: two cameras may be exchanged."""
+    kind = CompressedImage if transport == "compressed" else Image
+    suffix = "/compressed" if transport == "compressed" else ""
+    publisher = driver.create_publisher(kind, f"/left{suffix}", 1)
+    received: list[object] = []
+    rules = ["-r", "/front:=/left", "-r", "/left:=/front"]
+    settings = ["-p", f"image_transport:={transport}", *rules]
+    with _watching("/front", settings, received.append) as (_, camera, spin):
+        assert camera.topic == f"/left{suffix}"
+        spin(lambda: publisher.publish(kind()) or bool(received))
+
+
+@contextmanager
+def _watching(
+    topic: str, settings: list[str], receive: Callable[[object], None]
+) -> Iterator[tuple[ManagedNode, ImageSubscription, Callable[[Callable[[], bool]], None]]]:
+    """A node, its subscription, and what spins it until something is true."""
+    rclpy.init(args=["--ros-args", *settings])
+    node = ManagedNode("watcher")
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        camera.open()
+
+    def spin(until: Callable[[], bool]) -> None:
         deadline = time.monotonic() + LIMIT
-        while not any(advice in message for message in told):
-            assert time.monotonic() < deadline, told
+        while not until():
+            assert time.monotonic() < deadline
             executor.spin_once(timeout_sec=0.1)
+
+    try:
+        declare_camera(node)
+        camera = ImageSubscription(node, receive, topic)
+        executor.add_node(node)
+        camera.open()
+        yield node, camera, spin
     finally:
         camera.close()
         executor.shutdown()
         node.destroy_node()
+        rclpy.shutdown()

@@ -139,6 +139,35 @@ def test_shifts_that_come_too_fast_are_warned_of_and_all_described(
     assert received > before + _BURST / 2
 
 
+def test_deactivating_waits_for_the_sentence_in_work_and_drops_the_others(
+    decoder: Any, engine: Engine
+) -> None:
+    decoder.descriptions.clear()
+    before = {
+        name: decoder.counted("decoder", name)
+        for name in ("shifts received", "descriptions", "bad shift", "shifts dropped")
+    }
+    shifts = decoder.node.create_publisher(SemanticShift, "shift", RESULTS)
+    decoder.until(shifts.get_subscription_count, "the decoder")
+    for data in np.random.default_rng(1).normal(size=(40, engine.info.embedding_dim)):
+        shifts.publish(shift_of(engine, data))
+    decoder.until(lambda: decoder.descriptions, "the first description")
+    assert decoder.change("decoder", "deactivate")
+
+    def counted() -> dict[str, int]:
+        return {name: decoder.counted("decoder", name) - least for name, least in before.items()}
+
+    def settled() -> dict[str, int]:
+        now = counted()
+        time.sleep(1.1)  # longer than the diagnostics' period
+        return now if counted() == now and now["shifts dropped"] else {}
+
+    now = decoder.until(settled, "the shifts to be dropped")
+    assert now["shifts received"] == sum(now.values()) - now["shifts received"]
+    assert now["descriptions"] == len(decoder.descriptions)
+    assert decoder.change("decoder", "activate")
+
+
 def test_it_can_be_cleaned_up_and_configured_again(decoder: Any, engine: Engine) -> None:
     for transition in ("deactivate", "cleanup", "configure", "activate"):
         assert decoder.change("decoder", transition)

@@ -209,6 +209,14 @@ def test_compressed_images_are_read_too(photo: np.ndarray) -> None:
     np.testing.assert_array_equal(to_rgb(read), photo)
 
 
+def test_a_message_that_is_no_utf8_says_what_to_do(photo: np.ndarray) -> None:
+    sent = encode(photo, "rgb8")
+    sent.header.frame_id = "camera"
+    data = serialize_message(sent).replace(b"camera", "caméra".encode("latin-1"))
+    with pytest.raises(InputError, match="plain ASCII"):
+        read_image(data, "sensor_msgs/msg/Image")
+
+
 def nothing() -> np.ndarray:
     return np.zeros(0, np.uint8)
 

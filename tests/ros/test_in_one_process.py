@@ -219,6 +219,25 @@ def test_more_requests_than_can_wait_are_refused_at_once(
     assert spinner.node.details()["requests unfinished"] == "0"
 
 
+def test_what_the_embedder_waits_for_is_an_output_that_it_would_fill(
+    make: Callable[..., Spinner], model: str
+) -> None:
+    spinner = make(Embedder, model=model)
+    spinner.activate()
+    for name, texts, missing in (
+        ("labels", ["a cat"], "a subscriber of /embedding, /labels"),
+        ("queries", [""], "a subscriber of /labels"),
+        ("labels", [""], "a text in queries or labels"),
+        ("queries", ["What is shown?"], "a subscriber of /embedding"),
+    ):
+        (result,) = spinner.node.set_parameters([Parameter(name, value=texts)])
+        assert result.successful
+        spinner.until(lambda: spinner.node.details()["waits for"] == missing, missing)  # noqa: B023
+    heard: list[SemanticEmbedding] = []
+    spinner.driver.create_subscription(SemanticEmbedding, "embedding", heard.append, RESULTS)
+    spinner.until(lambda: "waits for" not in spinner.node.details(), "a reader")
+
+
 def test_a_query_that_pauses_is_not_sent_on_request(make: Callable[..., Spinner]) -> None:
     spinner = make(Gate)
     spinner.activate()

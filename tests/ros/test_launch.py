@@ -137,6 +137,13 @@ def test_the_topic_and_the_namespace_reach_the_node() -> None:
 
 
 @needs_launch
+def test_one_camera_and_several_are_refused_together() -> None:
+    asked = ["cameras:=front:=/front/image_raw", "image_topic:=/rear/image_raw"]
+    output, code = launched(asked)
+    assert "give image_topic or cameras" in output and code != 0, output
+
+
+@needs_launch
 def test_a_gate_that_is_only_to_build_ends(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters:\n    build_only: true\n")

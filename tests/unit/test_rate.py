@@ -37,3 +37,8 @@ def test_time_that_runs_backwards_is_a_new_stream() -> None:
     limit = RateLimit(4.0)
     accepted(limit, 30.0, 10)
     assert accepted(limit, 30.0, 1, start=50.0)[0] == 50.0
+
+
+def test_a_recording_that_is_shorter_than_a_period_is_heard_each_time_it_begins_anew() -> None:
+    limit = RateLimit(0.1)
+    assert [accepted(limit, 4.0, 8) for _ in range(3)] == [[100.0]] * 3

@@ -104,7 +104,9 @@ class ImageSubscription:
         self._timeout = node.get_parameter("silence_timeout").value
         # Resolved first, so that remapping `image` moves the compressed topic as well.
         self._raw_topic = node.resolve_topic_name(topic)
-        self.topic = self._raw_topic + (_COMPRESSED if compressed else "")
+        # As rclpy is told it, which resolves it itself: what was resolved could be remapped again.
+        self._name = self._raw_topic + _COMPRESSED if compressed else topic
+        self.topic = node.resolve_topic_name(self._name)
         self._type = CompressedImage if compressed else Image
         self._type_name = f"sensor_msgs/msg/{self._type.__name__}"
         self._node = node
@@ -148,7 +150,7 @@ class ImageSubscription:
         self._node.get_logger().info(f"{self.topic} is received {how}")
         return self._node.create_subscription(
             self._type,
-            self.topic,
+            self._name,
             self._on_image,
             newest_only(self._reliability),
             callback_group=self._group,
@@ -183,7 +185,7 @@ class ImageSubscription:
         """Have what is lost sent again where all publishers can; hear best-effort ones too."""
         if self._forced is not None:
             return self._forced
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._node.get_publishers_info_by_topic(self._name)
         reliable = ReliabilityPolicy.RELIABLE
         if publishers and all(p.qos_profile.reliability == reliable for p in publishers):
             return reliable
@@ -192,7 +194,7 @@ class ImageSubscription:
     def _check(self) -> None:
         if not self._is_open:
             return
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._node.get_publishers_info_by_topic(self._name)
         if publishers:
             self._follow()
             self._warn_of_loss()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 from vljepa_ros.errors import InputError
@@ -70,6 +70,9 @@ class Decoder(ModelNode):
         if self._shifts is not None:
             self._shifts.check()
 
+    def deactivate(self) -> None:
+        wait(set(self._waiting))  # the sentence in work is still published, the others dropped
+
     def cleanup(self) -> None:
         self._made.close()
         self._describer = self._shifts = None  # the first holds the engine
@@ -98,9 +101,11 @@ class Decoder(ModelNode):
         return {**super().details(), **waits, "shifts waiting": str(len(self._waiting))}
 
     def _decode(self, message: SemanticShift) -> None:
-        if self.active:
-            with self.surviving("shift"):
-                self._describe(message)
+        if not self.active:
+            self.statistics.count("shifts dropped")
+            return
+        with self.surviving("shift"):
+            self._describe(message)
 
     def _describe(self, message: SemanticShift) -> None:
         assert self.engine is not None and self._describer is not None

@@ -126,10 +126,25 @@ class Embedder(ModelNode):
         super().cleanup()
 
     def details(self) -> Mapping[str, str]:
-        streams = self._streams.values() if self.active else ()
-        unheard = [s.embeddings.topic_name for s in streams if not self._heard(s)]
-        waits = {"waits for": f"a subscriber of {', '.join(unheard)}"} if unheard else {}
-        return {**super().details(), **waits}
+        missing = self._missing() if self.active else ""
+        return {**super().details(), **({"waits for": missing} if missing else {})}
+
+    def _missing(self) -> str:
+        """What is missing before all images are of use; "" where nothing is."""
+        asked = self._asked
+        if not asked.queries and not asked.labels:
+            return "a text in queries or labels"
+        unheard = [
+            output.topic_name
+            for stream in self._streams.values()
+            if not self._heard(stream)
+            for wanted, output in (
+                (asked.queries, stream.embeddings),
+                (asked.labels, stream.labels),
+            )
+            if wanted
+        ]
+        return f"a subscriber of {', '.join(unheard)}" if unheard else ""
 
     def _loaded(self) -> Any:
         assert self.engine is not None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from vljepa_ros.errors import InputError
+
 _HEADER = "builtin_interfaces/Time stamp\nstring frame_id"
 _DEFINITIONS = {
     "std_msgs/msg/Header": _HEADER,
@@ -49,6 +51,17 @@ def read_image(data: bytes, type_name: str) -> Any:
 
     Returns:
         An object with the fields of the message; its `data` is a (bytes,) uint8 view.
+
+    Raises:
+        InputError: it cannot be read, for example where a text in it is no UTF-8.
     """
+    from rosbags.serde import SerdeError
+
     # Of bytes, rosbags would cut off the first four by a copy of all others.
-    return _types().deserialize_cdr(memoryview(data), type_name)
+    try:
+        return _types().deserialize_cdr(memoryview(data), type_name)
+    except SerdeError as error:
+        raise InputError(
+            f"the message cannot be read ({error}); its frame_id and encoding or format must be "
+            "plain ASCII, which the camera's driver sets"
+        ) from error

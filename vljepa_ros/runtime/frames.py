@@ -71,7 +71,7 @@ def _on_gpu(x_encoder: XEncoder) -> Run:
     def run(frames: NDArray[np.uint8]) -> NDArray[np.float16]:
         pictures = torch.from_numpy(frames).to("cuda").permute(0, 3, 1, 2)
         # cuDNN's TF32 would cost more than the rounding to float16.
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             tokens = x_encoder.encode_frames(pictures)
         return tokens.half().cpu().numpy()
 

@@ -15,15 +15,18 @@ class RateLimit:
 
     def __init__(self, rate: float) -> None:
         self._period = round(SECOND / rate) if rate else 0  # ns
-        self._due = 0  # ns
+        self._due = self._last = 0  # ns
 
     def accept(self, stamp: int) -> bool:
         """Whether the frame of this stamp (ns) is to be processed.
 
-        A stamp that lies further back than a period is of another stream, and accepted.
+        One that is older than the one before begins another stream, and is accepted.
         """
+        if stamp < self._last:
+            self._due = stamp
+        self._last = stamp
         late = stamp - self._due
-        if -self._period <= late < 0:
+        if late < 0:
             return False
         on_time = 0 <= late < self._period
         self._due = (self._due if on_time else stamp) + self._period

@@ -30,6 +30,7 @@ from vljepa_ros.training.shards import list_shards
 from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
 _log = logging.getLogger(__name__)
+STAGES = ("pretraining", "finetuning", "decoder")
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
 
 
@@ -97,7 +98,7 @@ def check_stages(config: TrainConfig) -> None:
     """
     # As Accelerator asks for it later: there is one state a process.
     processes = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).num_processes
-    for name in ("pretraining", "finetuning", "decoder"):
+    for name in STAGES:
         stage: StageConfig | None = getattr(config, name)
         try:
             if stage is not None:
@@ -107,15 +108,15 @@ def check_stages(config: TrainConfig) -> None:
 
 
 def _claim(run: Path, config: TrainConfig, data: Path, start: Path | None) -> None:
-    """Tie a run's folder to its configuration, but for what does not change the model.
+    """Tie a run's folder to its configuration, but for what may be changed on the way.
 
     And to the weights it starts from, and to the shards, by which the number of a batch says what
-    is in it.
+    is in it. Rates and precision may be changed: a run that diverges has to be saved.
 
     Raises:
         CheckpointError: it is that of another.
     """
-    path, free = run / "config.json", {"workers": 0, "save_every": 0}
+    path, free = run / "config.json", {"workers": 0, "save_every": 0, "precision": ""}
     shards = {
         source: [[p.name, p.stat().st_size] for p in list_shards(data, source, "train")]
         for source in config.sources
@@ -124,6 +125,8 @@ def _claim(run: Path, config: TrainConfig, data: Path, start: Path | None) -> No
     told = {**asdict(config), **free, "shards": shards, "start": begun}
     wanted = json.loads(json.dumps(told))
     del wanted["model"]["temperature"]  # no part of training
+    for stage in filter(None, map(wanted.get, STAGES)):
+        del stage["learning_rate"]
     if not path.exists():
         # Each process writes the same, so that none has to wait.
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -181,8 +184,17 @@ def _run(
 
 
 def _learned_temperature(folder: Path, otherwise: float) -> float:
-    """Where a stage has brought the temperature to: at small rates the way there is long."""
-    step = max(folder.glob("step-*"))  # a kill may have left the one before
+    """Where a stage has brought the temperature to: at small rates the way there is long.
+
+    Raises:
+        CheckpointError: its last checkpoint is gone.
+    """
+    step = max(folder.glob("step-*"), default=None)  # a kill may have left the one before
+    if step is None:
+        raise CheckpointError(
+            f"{folder} has no step-* any more, which knows the temperature that the next stage "
+            "begins with; copy it back, or delete the folder, and the stage is run again"
+        )
     scale = load_file(step / TRAINED_FILE).get("objective.log_scale")
     return otherwise if scale is None else math.exp(-scale.item())
 

@@ -99,14 +99,20 @@ def run_stage(
         CheckpointError: a checkpoint does not fit.
     """
     accelerator = _accelerator(step, stage, config, run)
+    accelerator.free_memory()  # or the stage before would keep its weights beside this one's
     set_seed(config.seed, device_specific=True)  # so that it does not matter what ran before
     accelerator.init_trackers(name)
     decayed = [part for group in groups for part in _by_decay(group, stage.weight_decay)]
     optimizer: Optimizer = AdamW(decayed, fused=True)
-    scheduler = LambdaLR(optimizer, lambda done: _rate(done, stage))
+    schedule = LambdaLR(optimizer, lambda done: _rate(done, stage))
+    rates = schedule.base_lrs
     step.train()
-    shared, optimizer, scheduler = accelerator.prepare(step, optimizer, scheduler)
+    shared, optimizer, scheduler = accelerator.prepare(step, optimizer, schedule)
     first = _resume(accelerator, run / name)
+    # A checkpoint brings the rates that it was made with, and the configuration may have others.
+    schedule.base_lrs = rates
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group.update(initial_lr=rate, lr=rate * _rate(first, stage))
     batches = _Batches(
         sampler, stage.batch_size, accelerator.process_index, accelerator.num_processes
     )
@@ -140,7 +146,6 @@ def run_stage(
             _save(accelerator, run / name, done)
     for tracker in accelerator.trackers:
         tracker.finish()
-    accelerator.free_memory()  # or the next stage would find this one's weights beside its own
 
 
 def _accelerator(

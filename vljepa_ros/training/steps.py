@@ -111,12 +111,11 @@ class AlignmentStep(nn.Module):
         wrong = [text for negatives in batch.negatives for text in negatives]
         embedded = self.texts.embed([*batch.texts, *wrong])
         targets, others = embedded.split([len(batch.texts), len(wrong)])
-        padded = others.new_zeros(len(targets), self.negatives, others.shape[1])
         places = [(row, i) for row, some in enumerate(batch.negatives) for i in range(len(some))]
-        if places:
-            rows, columns = torch.tensor(places, device=others.device).unbind(1)
-            padded = padded.index_put((rows, columns), others)
-        return targets, padded
+        rows, columns = torch.tensor(places, dtype=torch.long).reshape(-1, 2).to(others.device).T
+        padded = others.new_zeros(len(targets), self.negatives, others.shape[1])
+        # Where there are none, too: all processes must have a gradient to share.
+        return targets, padded.index_put((rows, columns), others)
 
 
 class DecodingStep(nn.Module):
