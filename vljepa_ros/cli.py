@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--precision", choices=PRECISIONS, default="fp32", help="(default: fp32; nodes: auto)"
     )
+    evaluate.add_argument("--device", default="cpu", help="cpu or cuda:0 (default: cpu)")
     evaluate.set_defaults(run=_evaluate)
     info = commands.add_parser("model-info", help="count a model's parameters, without weights")
     info.add_argument("model", help=_MODEL_HELP)
@@ -134,7 +135,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from vljepa_ros.streaming.gate import GateConfig
     from vljepa_ros.training.evaluate import Evaluation, own_tokens
 
-    wanted = EngineConfig(backend=options.backend, precision=options.precision)
+    wanted = EngineConfig(options.backend, options.device, options.precision)
     engine = Engine.load(options.model, wanted)
     info = engine.info
     # The stored tokens are those of fp32: what is to be measured in another way makes its own.
@@ -145,7 +146,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if not evaluation.sources:
         raise VljepaError(f"no {options.split} episodes in {options.data}; run `vljepa data`")
     console = Console()
-    measured = f"{info.model_id}, {info.backend} in {info.precision}"
+    measured = f"{info.model_id}, {info.backend} in {info.precision} on {info.device}"
     title = f"{measured}, on held-out episodes ({options.split})"
     blind = evaluation.blinded().run()
     console.print(_metrics_table(title, evaluation.run(), blind))

@@ -1,6 +1,7 @@
 """Simulated episodes: the facts fit each other, the arm reaches, and pictures come out."""
 
 import json
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -227,7 +228,7 @@ def test_moments_are_drawn(tmp_path):
 def test_episodes_are_drawn(tmp_path):
     calls = []
     generate(tmp_path, "val", 1, 3, 1, lambda *counts: calls.append(counts))
-    [shard] = (tmp_path / "tabletop" / "val").iterdir()
+    [shard] = list_shards(tmp_path, "tabletop", "val")
     [(facts, frames)] = read_shards([shard])
     assert calls == [(0, 1), (1, 1)] and len(frames) == facts["frames"]
     image = decode_jpeg(frames[0])
@@ -235,6 +236,11 @@ def test_episodes_are_drawn(tmp_path):
     untouched = shard.stat().st_mtime_ns
     generate(tmp_path, "val", 1, 3, 1, lambda *counts: calls.append(counts))
     assert shard.stat().st_mtime_ns == untouched and calls[2:] == [(1, 1)]
+    with pytest.raises(InputError, match="are those of seed 3, not 4"):
+        generate(tmp_path, "val", 1, 4, 1)
+    shutil.copy(shard, shard.with_name("shard-0001.tar"))
+    with pytest.raises(InputError, match="has 2 episodes, more than the 1"):
+        generate(tmp_path, "val", 1, 3, 1)
 
 
 @pytest.mark.usefixtures("graphics")

@@ -45,14 +45,14 @@ def generate(
         progress: called with the number of clips that are there, and `episodes`.
 
     Raises:
-        InputError: no such split, fewer than 0 clips or fewer than one worker.
+        InputError: as `write_missing`; or no such split, fewer than 0 clips, less than one worker.
         SourceError: pictures that cannot be fetched.
     """
     check_request(split, episodes, workers)
     if episodes:
         load_pictures(root, split)  # fetched once, before the workers ask for them all together
     draw_one = partial(draw, root, split, seed)
-    write_missing(root, SOURCE, split, episodes, workers, draw_one, progress)
+    write_missing(root, SOURCE, split, episodes, seed, workers, draw_one, progress)
 
 
 def draw(root: Path, split: str, seed: int, number: int) -> Drawn:

@@ -39,7 +39,8 @@ def prepare(
         workers: processes that draw.
 
     Raises:
-        InputError: a negative number of episodes, or no worker.
+        InputError: a negative number of episodes, no worker, or a folder that has more episodes
+            than are asked for, or those of another seed.
         SourceError: pictures that are missing and cannot be fetched.
         CheckpointError: published weights are missing, damaged or do not fit.
     """

@@ -122,24 +122,27 @@ def write_missing(
     source: str,
     split: str,
     episodes: int,
+    seed: int,
     workers: int,
     draw: Callable[[int], Drawn],
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the shards of a source's first `episodes` episodes, but not those that are there.
 
-    A shard is kept if its episodes are as many as asked for, whatever their seed was.
-
     Args:
         root: the data folder.
         source: name of the folder, for example "tabletop".
         split: one of SPLITS.
         episodes: how many, 0 or more.
+        seed: that `draw` was given.
         workers: processes that draw.
         draw: draws the episode with this number; must be picklable, since it is called in
             those processes.
         progress: called with the number of episodes that are there and `episodes`, first with
             those found, then after each one.
+
+    Raises:
+        InputError: more are there, or those of another seed.
     """
     shards = {
         shard_path(root, source, split, first // EPISODES_PER_SHARD): range(
@@ -147,7 +150,15 @@ def write_missing(
         )
         for first in range(0, episodes, EPISODES_PER_SHARD)
     }
-    missing = {p: numbers for p, numbers in shards.items() if count_episodes(p) != len(numbers)}
+    there = {path: count_episodes(path) for path in list_shards(root, source, split)}
+    if any(count > len(shards.get(path, ())) for path, count in there.items()):
+        raise InputError(
+            f"{root / source / split} has {sum(there.values())} episodes, more than the "
+            f"{episodes} asked for; ask for as many, or give another folder with --data"
+        )
+    if episodes:
+        _check_seed(root / source / split / "seed", seed, bool(there))
+    missing = {p: numbers for p, numbers in shards.items() if there.get(p) != len(numbers)}
     tell = progress or (lambda done, total: None)
     done = episodes - sum(len(numbers) for numbers in missing.values())
     tell(done, episodes)
@@ -166,6 +177,22 @@ def write_missing(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # a full disk is full for all of them
             raise
+
+
+def _check_seed(path: Path, seed: int, begun: bool) -> None:
+    """Compare the seed with that of the episodes that are there; note it with the first.
+
+    Raises:
+        InputError: it is another.
+    """
+    if not begun:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{seed}\n", encoding="ascii")
+    elif path.is_file() and (known := path.read_text(encoding="ascii").strip()) != str(seed):
+        raise InputError(
+            f"the episodes in {path.parent} are those of seed {known}, not {seed}; give another "
+            "folder with --data"
+        )
 
 
 @dataclass

@@ -73,7 +73,9 @@ def generate(
 
     The same (seed, split, index) always gives the same episode. `progress` is called with the
     number of episodes that are there, and `episodes`.
-    Raises InputError for an unknown split, fewer than 0 episodes or fewer than one worker.
+    Raises InputError as `write_missing` does, and for an unknown split, fewer than 0 episodes or
+    fewer than one worker.
     """
     check_request(split, episodes, workers)
-    write_missing(root, SOURCE, split, episodes, workers, partial(draw, split, seed), progress)
+    draw_one = partial(draw, split, seed)
+    write_missing(root, SOURCE, split, episodes, seed, workers, draw_one, progress)

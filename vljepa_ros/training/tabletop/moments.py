@@ -45,10 +45,12 @@ def generate(
     They are of other scenes than the episodes of `tabletop.generate`, whatever its split.
     The same (seed, split, index) always gives the same moment. `progress` is called with the
     number of moments that are there, and `moments`.
-    Raises InputError for an unknown split, fewer than 0 moments or fewer than one worker.
+    Raises InputError as `write_missing` does, and for an unknown split, fewer than 0 moments or
+    fewer than one worker.
     """
     check_request(split, moments, workers)
-    write_missing(root, SOURCE, split, moments, workers, partial(draw, split, seed), progress)
+    draw_one = partial(draw, split, seed)
+    write_missing(root, SOURCE, split, moments, seed, workers, draw_one, progress)
 
 
 def draw(split: str, seed: int, index: int) -> Drawn:
