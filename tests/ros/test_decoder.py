@@ -142,29 +142,30 @@ def test_shifts_that_come_too_fast_are_warned_of_and_all_described(
 def test_deactivating_waits_for_the_sentence_in_work_and_drops_the_others(
     decoder: Any, engine: Engine
 ) -> None:
+    def counts() -> dict[str, int]:
+        told = decoder.diagnostics("decoder")
+        names = ("shifts received", "descriptions", "bad shift", "shifts dropped")
+        return {name: int(told.get(name, 0)) for name in names}
+
+    def balanced() -> dict[str, int]:
+        """The counts, once each shift is among the described, the bad or the dropped."""
+        now = counts()
+        return now if now["shifts received"] * 2 == sum(now.values()) else {}
+
+    before = decoder.until(balanced, "what came before to be done")
     decoder.descriptions.clear()
-    before = {
-        name: decoder.counted("decoder", name)
-        for name in ("shifts received", "descriptions", "bad shift", "shifts dropped")
-    }
     shifts = decoder.node.create_publisher(SemanticShift, "shift", RESULTS)
     decoder.until(shifts.get_subscription_count, "the decoder")
     for data in np.random.default_rng(1).normal(size=(40, engine.info.embedding_dim)):
         shifts.publish(shift_of(engine, data))
     decoder.until(lambda: decoder.descriptions, "the first description")
     assert decoder.change("decoder", "deactivate")
-
-    def counted() -> dict[str, int]:
-        return {name: decoder.counted("decoder", name) - least for name, least in before.items()}
-
-    def settled() -> dict[str, int]:
-        now = counted()
-        time.sleep(1.1)  # longer than the diagnostics' period
-        return now if counted() == now and now["shifts dropped"] else {}
-
-    now = decoder.until(settled, "the shifts to be dropped")
-    assert now["shifts received"] == sum(now.values()) - now["shifts received"]
-    assert now["descriptions"] == len(decoder.descriptions)
+    now = decoder.until(
+        lambda: (now := balanced()) and now["shifts dropped"] > before["shifts dropped"] and now,
+        "the shifts to be dropped",
+    )
+    described = now["descriptions"] - before["descriptions"]
+    decoder.until(lambda: len(decoder.descriptions) == described, "all that was counted")
     assert decoder.change("decoder", "activate")
 
 

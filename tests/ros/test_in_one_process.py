@@ -224,6 +224,10 @@ def test_what_the_embedder_waits_for_is_an_output_that_it_would_fill(
 ) -> None:
     spinner = make(Embedder, model=model)
     spinner.activate()
+
+    def told() -> str:
+        return spinner.node.details().get("waits for", "")
+
     for name, texts, missing in (
         ("labels", ["a cat"], "a subscriber of /embedding, /labels"),
         ("queries", [""], "a subscriber of /labels"),
@@ -232,10 +236,10 @@ def test_what_the_embedder_waits_for_is_an_output_that_it_would_fill(
     ):
         (result,) = spinner.node.set_parameters([Parameter(name, value=texts)])
         assert result.successful
-        spinner.until(lambda: spinner.node.details()["waits for"] == missing, missing)  # noqa: B023
+        spinner.until(lambda wanted=missing: told() == wanted, missing)
     heard: list[SemanticEmbedding] = []
     spinner.driver.create_subscription(SemanticEmbedding, "embedding", heard.append, RESULTS)
-    spinner.until(lambda: "waits for" not in spinner.node.details(), "a reader")
+    spinner.until(lambda: not told(), "a reader")
 
 
 def test_a_query_that_pauses_is_not_sent_on_request(make: Callable[..., Spinner]) -> None:

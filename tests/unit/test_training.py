@@ -169,28 +169,6 @@ def test_a_killed_run_ends_as_one_that_was_not(
     assert drawn == [0, 1, 2, 3, 2, 3, 0, 1, 0, 1]
 
 
-def test_a_run_goes_on_at_another_rate(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batch = Sampler.batch
-
-    def one_only(self: Sampler, number: int, *rest: int) -> Batch:
-        if number:
-            raise KeyboardInterrupt
-        return batch(self, number, *rest)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Sampler, "batch", one_only)
-        train(replace(CONFIG, save_every=1), data, tmp_path)
-    slower = replace(CONFIG.finetuning, learning_rate=CONFIG.finetuning.learning_rate / 4)
-    train(replace(CONFIG, finetuning=slower), data, tmp_path)
-    (file,) = tmp_path.glob("finetuning/step-*/scheduler.bin")
-    assert torch.load(file, weights_only=True)["base_lrs"][0] == slower.learning_rate
-    (file,) = tmp_path.glob("finetuning/step-*/optimizer.bin")
-    groups = torch.load(file, weights_only=True)["param_groups"]
-    assert groups[0]["initial_lr"] == slower.learning_rate
-
-
 def test_curves_are_drawn(run: Path) -> None:
     curves = EventAccumulator(str(run / "finetuning")).Reload()
     (loss,) = curves.Scalars("loss")

@@ -1,4 +1,4 @@
-"""Training goes on from the weights of a model, where it is told to."""
+"""Training goes on from the weights of a model, and a run at another rate, where it is told to."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vljepa_ros.model.config import (
     YDecoderConfig,
 )
 from vljepa_ros.training.config import StageConfig, TrainConfig
+from vljepa_ros.training.dataset import Batch, Sampler
 from vljepa_ros.training.loop import train
 
 _STAGE = StageConfig(steps=1, batch_size=4, learning_rate=1e-5, warmup_steps=0)
@@ -79,3 +80,26 @@ def test_a_model_of_another_size_is_refused(start: Path, data: Path, tmp_path: P
     wider = replace(CONFIG.model, predictor=replace(CONFIG.model.predictor, ffn_width=96))
     with pytest.raises(CheckpointError, match=r"predictor\.transformer\.layers\.0\.mlp"):
         train(replace(CONFIG, model=wider), data, tmp_path / "run", start)
+
+
+def test_a_run_goes_on_at_another_rate(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = Sampler.batch
+
+    def one_only(self: Sampler, number: int, *rest: int) -> Batch:
+        if number:
+            raise KeyboardInterrupt
+        return batch(self, number, *rest)
+
+    begun = replace(CONFIG, finetuning=replace(_STAGE, steps=2), save_every=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Sampler, "batch", one_only)
+        train(begun, data, tmp_path)
+    slower = replace(begun.finetuning, learning_rate=_STAGE.learning_rate / 4)
+    train(replace(begun, finetuning=slower), data, tmp_path)
+    (file,) = tmp_path.glob("finetuning/step-*/scheduler.bin")
+    assert torch.load(file, weights_only=True)["base_lrs"][0] == slower.learning_rate
+    (file,) = tmp_path.glob("finetuning/step-*/optimizer.bin")
+    groups = torch.load(file, weights_only=True)["param_groups"]
+    assert groups[0]["initial_lr"] == slower.learning_rate
