@@ -19,7 +19,6 @@ from vljepa_ros.runtime import Engine
 Array = NDArray[np.float64]
 Point = TypeVar("Point")
 
-_BATCH = 64
 _PLATEAU = 0.98  # of the baselines' best CIDEr
 NEARNESS = ("shown", "stamp", "segment")
 
@@ -72,14 +71,12 @@ class Texts:
 
     def __call__(self, decodes: Sequence[Decode]) -> list[str]:
         """The text of each."""
-        new = {d.embedding.tobytes(): d.embedding for d in decodes}
-        new = {key: row for key, row in new.items() if key not in self._known}
-        keys, rows = list(new), list(new.values())
-        for start in range(0, len(keys), _BATCH):
-            told = self._engine.decode(np.stack(rows[start : start + _BATCH]))
-            self._known.update(
-                zip(keys[start : start + _BATCH], (t.text for t in told), strict=True)
-            )
+        for decode in decodes:
+            key = decode.embedding.tobytes()
+            if key not in self._known:
+                # Alone, as the decoder node does: in int8 what is decoded together shares scales.
+                (told,) = self._engine.decode(decode.embedding[None])
+                self._known[key] = told.text
         return [self._known[d.embedding.tobytes()] for d in decodes]
 
 
