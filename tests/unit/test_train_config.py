@@ -12,6 +12,13 @@ from vljepa_ros.errors import CheckpointError
 from vljepa_ros.training.config import TrainConfig
 
 SHIPPED = Path(__file__).parents[2] / "config" / "models" / "vljepa-tiny.yaml"
+FURTHER = SHIPPED.with_name("vljepa-tiny-further.yaml")
+
+
+def test_the_second_run_is_of_the_model_of_the_first() -> None:
+    first, second = TrainConfig.from_yaml(SHIPPED), TrainConfig.from_yaml(FURTHER)
+    assert second.model == first.model
+    assert "moments" in second.sources
 
 
 def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ class Batch:
         """Its samples from `first` to before `last`."""
         return Batch(*(getattr(self, field.name)[first:last] for field in fields(self)))
 
+    def pin_memory(self) -> Batch:
+        """The same, its frames where a GPU can fetch them by itself; DataLoader asks for it."""
+        return replace(self, frames=self.frames.pin_memory())
+
 
 class Sampler:
     """Draws random windows and questions.

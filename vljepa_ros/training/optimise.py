@@ -124,6 +124,7 @@ def run_stage(
         sampler=numbers,
         num_workers=config.workers,
         generator=torch.Generator(),
+        pin_memory=accelerator.device.type == "cuda",
     )
     for number, batch in zip(
         numbers, _bar(name, loader, numbers, accelerator, progress), strict=True

@@ -167,7 +167,7 @@ class DecodingStep(nn.Module):
 def predict(model: VLJEPA, batch: Batch) -> Tensor:
     """Predicted embeddings (B, D) of a batch, on the model's device, as in `VLJEPA.forward`."""
     some = next(model.predictor.parameters())
-    frames = batch.frames.to(some.device)
+    frames = batch.frames.to(some.device, non_blocking=True)
     if frames.dtype == torch.uint8:
         pictures = frames.flatten(0, 1).permute(0, 3, 1, 2)
         window = model.encode_frames(pictures).unflatten(0, frames.shape[:2])
