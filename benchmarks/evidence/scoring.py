@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -71,13 +73,16 @@ class Texts:
 
     def __call__(self, decodes: Sequence[Decode]) -> list[str]:
         """The text of each."""
-        for decode in decodes:
-            key = decode.embedding.tobytes()
-            if key not in self._known:
-                # Alone, as the decoder node does: in int8 what is decoded together shares scales.
-                (told,) = self._engine.decode(decode.embedding[None])
-                self._known[key] = told.text
+        new = {d.embedding.tobytes(): d.embedding for d in decodes}
+        new = {key: row for key, row in new.items() if key not in self._known}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self._known.update(zip(new, pool.map(self._decode, new.values()), strict=True))
         return [self._known[d.embedding.tobytes()] for d in decodes]
+
+    def _decode(self, embedding: NDArray[np.float32]) -> str:
+        """Alone, as the decoder node does: in int8 what is decoded together shares scales."""
+        (told,) = self._engine.decode(embedding[None])
+        return told.text
 
 
 def about(decode: Decode, span: float, nearness: str) -> float:
