@@ -26,6 +26,7 @@ from vljepa_ros.runtime.engine import MIN_CONFIDENCE
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import window_frames
 from vljepa_ros.training.evaluate import TOLD_KINDS, Evaluation
+from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
 from vljepa_ros.training.phrases import EVENT_QUERIES
 from vljepa_ros.training.trials import CHOICE_KINDS, draw_trials, is_asked
@@ -49,26 +50,40 @@ def gate_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
         )
         for e in track(episodes, "episodes watched")
     ]
-    rows = []
-    for stride in _STRIDES:
-        for threshold in _THRESHOLDS:
-            delays: list[float] = []
-            events = shifts = false = 0
-            for episode, stream in zip(episodes, streams, strict=True):
-                period = episode.facts["frame_period"]
-                spans = [(e["start"] * period, e["end"] * period) for e in episode.facts["events"]]
-                told = _shifts(stream, stride, period, GateConfig(threshold))
-                for start, end in spans:
-                    begun = [at for first, at in told if start <= first <= end + _LATE]
-                    delays += [min(begun) - start] if begun else []
-                events, shifts = events + len(spans), shifts + len(told)
-                false += sum(
-                    not any(s <= first <= e + _LATE for s, e in spans) for first, _ in told
-                )
-            row = {"embeddings a second": round(1 / (stride * period)), "threshold": threshold}
-            found = {"events": events, "followed": len(delays), "delay": np.median(delays)}
-            rows.append({**row, **found, "shifts": shifts, "false": false})
-    return rows
+    return [
+        _held_against_events(episodes, streams, stride, threshold)
+        for stride in _STRIDES
+        for threshold in _THRESHOLDS
+    ]
+
+
+def _held_against_events(
+    episodes: Sequence[Episode],
+    streams: Sequence[NDArray[np.float32]],
+    stride: int,
+    threshold: float,
+) -> dict[str, Any]:
+    """What the gate tells of every `stride`-th embedding of the episodes; times in s."""
+    delays: list[float] = []
+    events = shifts = false = 0
+    for episode, stream in zip(episodes, streams, strict=True):
+        period = episode.facts["frame_period"]
+        spans = [(e["start"] * period, e["end"] * period) for e in episode.facts["events"]]
+        told = _shifts(stream, stride, period, GateConfig(threshold))
+        for start, end in spans:
+            begun = [at for first, at in told if start <= first <= end + _LATE]
+            delays += [min(begun) - start] if begun else []
+        events, shifts = events + len(spans), shifts + len(told)
+        false += sum(not any(s <= first <= e + _LATE for s, e in spans) for first, _ in told)
+    return {
+        "embeddings a second": round(1 / (stride * period)),
+        "threshold": threshold,
+        "events": events,
+        "followed": len(delays),
+        "delay": np.median(delays),
+        "shifts": shifts,
+        "false": false,
+    }
 
 
 def _shifts(
