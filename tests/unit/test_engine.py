@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -257,3 +258,11 @@ def test_a_large_image_becomes_what_it_would_by_one_average(height: int, width: 
 def test_importing_the_runtime_needs_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import vljepa_ros.runtime"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nothing_is_told_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
+    # What it would send, it keeps in the user's cache until then.
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = "import vljepa_ros.runtime, onnxruntime"
+    subprocess.run([sys.executable, "-c", code], check=True, env=home)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
