@@ -25,11 +25,17 @@ from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.engine import MIN_CONFIDENCE
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import window_frames
-from vljepa_ros.training.evaluate import TOLD_KINDS, Evaluation
+from vljepa_ros.training.evaluate import Evaluation
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
 from vljepa_ros.training.phrases import EVENT_QUERIES
-from vljepa_ros.training.trials import CHOICE_KINDS, draw_trials, is_asked
+from vljepa_ros.training.trials import (
+    CHOICE_KINDS,
+    TOLD_KINDS,
+    draw_trials,
+    is_asked,
+    is_right,
+)
 
 _THRESHOLDS = (0.1, 0.12, 0.15, 0.2)
 _STRIDES = (1, 2)  # every embedding of an episode, every second
@@ -104,17 +110,17 @@ def texts_told(evaluation: Evaluation, count: int) -> dict[str, Any]:
     right, sure = [], []
     for sample, predicted in _asked(evaluation, TOLD_KINDS, count):
         (text,) = evaluation.engine.decode(predicted)
-        right.append(text.text.lower() in (answer.lower() for answer in sample.answers))
+        right.append(is_right(text.text, sample))
         sure.append(text.confidence)
-    is_right, kept = np.array(right), np.array(sure) >= MIN_CONFIDENCE
+    correct, kept = np.array(right), np.array(sure) >= MIN_CONFIDENCE
     return {
         "texts": len(right),
-        "right": is_right.mean(),
+        "right": correct.mean(),
         "area under the ROC curve": roc_auc_score(right, sure),
         "kept": kept.mean(),
-        "right of kept": is_right[kept].mean(),
-        "unsure of right": 1 - kept[is_right].mean(),
-        "unsure of wrong": 1 - kept[~is_right].mean(),
+        "right of kept": correct[kept].mean(),
+        "unsure of right": 1 - kept[correct].mean(),
+        "unsure of wrong": 1 - kept[~correct].mean(),
     }
 
 

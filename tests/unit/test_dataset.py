@@ -9,7 +9,7 @@ import pytest
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.model.config import WindowConfig
-from vljepa_ros.training import dataset
+from vljepa_ros.training import dataset, phrases
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode
 
@@ -70,9 +70,14 @@ def test_what_an_event_changes_is_not_asked_while_it_does(episode: Episode, kind
 
 
 def test_what_is_held_is_asked_when_it_is_sure(episode: Episode) -> None:
-    under_way = {*range(4, 8), *range(12, 16), *range(17, 20), *range(20, 24), *range(26, 32)}
-    let_go = set(range(32, 36))
-    assert _asked(episode, "holding") == set(range(40)) - under_way - let_go
+    grasp, let_go = set(range(17, 20)), set(range(32, 36))
+    assert _asked(episode, "holding") == set(range(40)) - grasp - let_go
+
+
+def test_what_is_held_is_asked_most_often_where_something_is(episode: Episode) -> None:
+    sampler = Sampler([episode], WINDOW, {"holding": 1.0}, seed=0)
+    held = [sampler.draw()[0].answers[0] for _ in range(1000)]
+    assert 0.05 < np.mean([answer in phrases.NOTHING_HELD for answer in held]) < 0.3
 
 
 @pytest.mark.parametrize("kind", ["caption", "event"])

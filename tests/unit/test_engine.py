@@ -262,7 +262,8 @@ def test_importing_the_runtime_needs_no_torch() -> None:
 
 def test_nothing_is_told_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
     # What it would send, it keeps in the user's cache until then.
-    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    names = ("HOME", "XDG_CACHE_HOME")
+    home = {**dict.fromkeys(names, str(tmp_path)), "PYTHONPATH": os.pathsep.join(sys.path)}
     code = "import vljepa_ros.runtime, onnxruntime"
     subprocess.run([sys.executable, "-c", code], check=True, env=home)
     assert list(tmp_path.rglob("*onnxruntime*")) == []

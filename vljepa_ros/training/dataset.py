@@ -18,11 +18,11 @@ from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.counterfactuals import hard_negatives
 from vljepa_ros.training.features import Episode
-from vljepa_ros.training.language import Facts, Sample, make_sample
+from vljepa_ros.training.language import NOTHING_HELD, Facts, Sample, make_sample
 
 # How often each kind is asked in training. Captions and events are the most useful; yes-or-no
 # questions tell the least per sample, so they are asked more often than they matter. In most
-# windows nothing moves to a side, and a direction is not asked.
+# windows nothing moves to a side or is held, and neither is asked about.
 KIND_WEIGHTS: Mapping[str, float] = {
     "caption": 4.0,
     "event": 3.0,
@@ -36,12 +36,13 @@ KIND_WEIGHTS: Mapping[str, float] = {
     "furniture": 1.5,
     "lamp_state": 0.5,
     "furniture_state": 0.7,
-    "holding": 1.0,
+    "holding": 8.0,
 }
 
 HARD_NEGATIVES = 4  # for each sample
 # Events that leave all things where they are, as they are.
 _HARMLESS = ("approach", "grasp", "lift")
+_EMPTY_HANDED = 0.1  # of the windows in which nothing is held, what is held is asked in so many
 _TRIES = 100_000  # windows drawn for one that can be asked
 _CLASS_SHARE = 0.45  # of the composites' windows; see class_windows.py
 
@@ -129,6 +130,8 @@ class Sampler:
             sample = make_sample(episode.facts, frames[0], last, kind, Random(seed))
             if sample is None or _borderline(episode, last, kind):
                 continue
+            if sample.meaning == NOTHING_HELD and self.random.random() >= _EMPTY_HANDED:
+                continue
             return sample, episode, frames, seed
         raise InputError(
             f"hardly a window of these {len(self.episodes)} episodes can be asked for "
@@ -200,9 +203,12 @@ def _borderline(episode: Episode, last: int, kind: str) -> bool:
     """True where nobody could tell the answer from the frames.
 
     That is on the first frame of a longer event, which cannot be named yet, and for a state as
-    long as an event changes it: the facts know the state before and the one after.
+    long as an event changes it: the facts know the state before and the one after. Of the events
+    only a grasp changes what is held.
     """
     under_way = [e for e in episode.facts["events"] if e["start"] <= last < e["end"]]
     if kind in ("caption", "event", "direction"):
         return any(e["start"] == last for e in under_way)
-    return any(kind == "holding" or e["type"] not in _HARMLESS for e in under_way)
+    if kind == "holding":
+        return any(e["type"] == "grasp" for e in under_way)
+    return any(e["type"] not in _HARMLESS for e in under_way)

@@ -26,11 +26,13 @@ from vljepa_ros.training.photographs import draw_choices, load_photographs
 from vljepa_ros.training.sources import SourceError
 from vljepa_ros.training.trials import (
     CHOICE_KINDS,
+    TOLD_KINDS,
     Draw,
     draw_distinct,
     draw_labels,
     draw_trials,
     is_asked,
+    is_right,
     names_shown,
 )
 
@@ -42,7 +44,6 @@ _STREAM_QUERY = "What is happening?"
 _LABEL_QUERY = "What is shown?"  # the embedder's default
 _SHARES = ("value", "chance")
 _ALIKE = 0.9999  # least cosine of embeddings that differ by rounding, to fp16 the most
-TOLD_KINDS = ("caption", "event", "what", "count", "where", "exists")  # both sources have them
 
 
 def own_tokens(folder: Path) -> str | None:
@@ -211,14 +212,12 @@ class Evaluation:
         Chance is one guess among the answers that occur.
         """
         metrics = []
-        for kind in TOLD_KINDS:
+        for kind in (kind for kind in TOLD_KINDS if is_asked(episodes, kind)):
             drawn = self._draw(episodes, kind)
             # One by one, as the nodes do: in int8 texts that are decoded together share scales.
             decoded = [self.engine.decode(self._predict(draw))[0] for draw in drawn]
-            right = sum(
-                text.text.lower() in (answer.lower() for answer in sample.answers)
-                for text, (sample, _, _) in zip(decoded, drawn, strict=True)
-            )
+            pairs = zip(decoded, drawn, strict=True)
+            right = sum(is_right(text.text, sample) for text, (sample, _, _) in pairs)
             chance = 1 / len({sample.meaning for sample, _, _ in drawn})
             name = f"{source}: {kind} in free words"
             metrics.append(Metric(name, right / len(drawn), chance, len(drawn)))

@@ -14,6 +14,7 @@ from typing import Any
 from vljepa_ros.training import phrases
 
 Facts = Mapping[str, Any]
+NOTHING_HELD = "holding nothing"  # a meaning
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,18 @@ def _caption(facts: Facts, first: int, last: int, rng: Random) -> Sample:
     if event_in(facts, first, last):
         event = _event(facts, first, last, rng)
         return Sample("caption", query, event.answers, event.meaning)
-    source = facts["source"]
     state = state_at(facts, last)
     names = sorted(name_of(facts, v["id"]) for v in state["visible"])
     lamp = state["lamp"]
     if names:
         fill = {
             "things": _list(names),
-            "in_view": phrases.IN_VIEW[source],
+            "in_view": phrases.IN_VIEW[facts["source"]],
             "is_are": "is" if len(names) == 1 else "are",
         }
         answers = tuple(s.format(**fill) for s in phrases.STATES)
     else:
-        answers = phrases.EMPTY[source]
+        answers = phrases.EMPTY[facts["source"]]
     if lamp:
         answers = tuple(
             f"{a}; {phrases.LAMP_STATES[lamp][i % len(phrases.LAMP_STATES[lamp])]}"
@@ -249,7 +249,7 @@ def _holding(facts: Facts, first: int, last: int, rng: Random) -> Sample | None:
         return None
     query = rng.choice(("What is the robot holding?", "What does the gripper hold?"))
     if state["arm"] != "holding":
-        return Sample("holding", query, phrases.NOTHING_HELD, "holding nothing")
+        return Sample("holding", query, phrases.NOTHING_HELD, NOTHING_HELD)
     done = [e for e in facts["events"] if e["object"] == state["target"] and e["end"] <= last]
     if done and done[-1]["type"] in ("place", "stack"):
         return None  # the fingers open at some time after, which the facts do not tell

@@ -16,6 +16,7 @@ CHOICE_KINDS = (
     *("color", "count", "where", "exists", "direction"),
     *("lamp", "furniture", "lamp_state", "furniture_state"),
 )
+TOLD_KINDS = ("caption", "event", "what", "count", "where", "exists", "holding")  # in free words
 
 
 def draw_trials(
@@ -53,6 +54,11 @@ def names_shown(episodes: Sequence[Episode]) -> list[str]:
     """All things that the episodes show, with their articles, sorted."""
     names = {name_of(e.facts, o["id"]) for e in episodes for o in e.facts["objects"]}
     return sorted(with_article(name) for name in names)
+
+
+def is_right(text: str, sample: Sample) -> bool:
+    """Whether a decoded text is one of the answer's wordings, word for word."""
+    return text.lower() in (answer.lower() for answer in sample.answers)
 
 
 def is_asked(episodes: Sequence[Episode], kind: str) -> bool:
