@@ -25,7 +25,7 @@ from robot import Robot, cpu
 from vljepa_ros.msg import SemanticEmbedding
 from vljepa_ros.srv import EmbedText
 
-from vljepa_ros.nodes import lifecycle, pipeline
+from vljepa_ros.nodes import pipeline, process
 
 KINDS = ("SingleThreadedExecutor", "MultiThreadedExecutor", "EventsExecutor")
 STRETCH = 20.0  # s over which the calls are spread
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--run", choices=KINDS, help=argparse.SUPPRESS)
     options, rest = parser.parse_known_args()
     if options.run:
-        lifecycle.SingleThreadedExecutor = lambda: executor(options.run)
+        process.SingleThreadedExecutor = lambda: executor(options.run)
         pipeline.main([sys.argv[0], *rest])
     kinds = [options.only] if options.only else KINDS[:2]
     rows = [measure(kind, options.seconds, options.calls) for kind in kinds]

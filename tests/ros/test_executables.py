@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ament_index_python.packages import get_package_prefix
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from sensor_msgs.msg import Image
 from vljepa_ros.msg import ModelInfo
+from vljepa_ros.srv import Ask
 
 from vljepa_ros.nodes.qos import LATCHED
+from vljepa_ros.nodes.vqa import _THREADS
+from vljepa_ros.runtime.engine import TEXT_CACHE
 
 
 @pytest.fixture
@@ -43,6 +49,29 @@ def test_it_may_be_stopped_while_it_loads(fresh: Any, model: str) -> None:
     fresh.until(lambda: "loading" in process.log(), "it to load")
     assert process.stop() == 0, process.log()
     assert "loaded in" not in process.log(), "it was to end before that"
+
+
+def test_it_may_be_stopped_while_questions_are_in_work(
+    fresh: Any, model: str, scene: Callable[..., np.ndarray], image: Callable[..., Image]
+) -> None:
+    process = fresh.start("vqa", model=model)
+    fresh.wait_active("vqa")
+    fresh.open_camera("image", Image)
+    fresh.publish("image", image(scene(), 1.0))
+    fresh.until(lambda: fresh.call("ask", Ask, question="?", candidates=["a"]).success, "an image")
+    client = fresh.node.create_client(Ask, "ask")
+    fresh.until(client.service_is_ready, "ask")
+    for asked in range(_THREADS + 2):  # so that two of them have not begun
+        candidates = [f"thing {number} of {asked}" for number in range(TEXT_CACHE)]
+        client.call_async(Ask.Request(question="Which?", candidates=candidates))
+    unfinished = str(_THREADS + 2)
+    fresh.until(
+        lambda: fresh.diagnostics("vqa").get("requests unfinished") == unfinished, "all questions"
+    )
+    sent = time.monotonic()
+    assert process.stop() == 0, process.log()
+    assert time.monotonic() - sent < 10, "they take ten times that"
+    assert "Traceback" not in process.log() and "rror" not in process.log()
 
 
 def test_missing_weights_leave_a_node_that_can_be_repaired(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future as Work
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ T = TypeVar("T")
 
 
 class Background:
-    """Threads for a node's services.
+    """Threads for a node's services; all but their work is for the thread that spins.
 
     Args:
         node: whose executor waits for the results.
@@ -27,8 +28,15 @@ class Background:
     def __init__(self, node: ManagedNode, threads: int, most: int) -> None:
         self._node = node
         self._most = most
-        self.unfinished = 0  # changed by the thread that spins alone
+        self._works: set[Work[Any]] = set()
+        self._lock = threading.Lock()  # a result must not wake an executor that is just ending
+        self._closed = False
         self._pool = ThreadPoolExecutor(threads, f"{node.get_name()} service")
+
+    @property
+    def unfinished(self) -> int:
+        """How many calls have not returned yet."""
+        return len(self._works)
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Result of a call in another thread; only for callbacks of the node's executor.
@@ -45,14 +53,27 @@ class Background:
         ready = Future(executor=self._node.executor)
 
         def finish(_: Work[T]) -> None:
-            ready.set_result(True)
-            # rclpy looks at what is pending only when something wakes it.
-            if self._node.executor is not None:
-                self._node.executor.wake()
+            with self._lock:
+                if self._closed:
+                    return
+                ready.set_result(True)
+                # rclpy looks at what is pending only when something wakes it.
+                if self._node.executor is not None:
+                    self._node.executor.wake()
 
         done = self._pool.submit(work, *arguments)
+        self._works.add(done)
         done.add_done_callback(finish)
-        self.unfinished += 1
         await ready
-        self.unfinished -= 1
+        self._works.discard(done)
         return done.result()
+
+    def close(self) -> bool:
+        """Drop what has not begun, and answer nobody any more; whether something is in work.
+
+        That goes on: the libraries that it runs in cannot be interrupted.
+        """
+        with self._lock:
+            self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        return any(work.running() for work in self._works)

@@ -11,9 +11,9 @@ from vljepa_ros.errors import InputError
 from vljepa_ros.msg import Description, SemanticShift
 from vljepa_ros.nodes.conversions import to_description, to_nanoseconds, to_vector
 from vljepa_ros.nodes.lazy import LazySubscription
-from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
 from vljepa_ros.nodes.parameters import declare
+from vljepa_ros.nodes.process import run
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.runtime.describer import RECALL_WITHIN, Describer
 

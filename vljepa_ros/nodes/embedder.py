@@ -25,9 +25,9 @@ from vljepa_ros.nodes.conversions import (
     to_nanoseconds,
 )
 from vljepa_ros.nodes.images import to_rgb
-from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode
 from vljepa_ros.nodes.parameters import declare, declare_texts, on_change, texts
+from vljepa_ros.nodes.process import run
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.nodes.worker import Worker

@@ -11,8 +11,9 @@ from std_srvs.srv import Trigger as TriggerService
 from vljepa_ros.msg import SemanticEmbedding, SemanticShift
 from vljepa_ros.nodes.conversions import to_nanoseconds, to_shift, to_vector
 from vljepa_ros.nodes.lazy import LazySubscription
-from vljepa_ros.nodes.lifecycle import ManagedNode, run
+from vljepa_ros.nodes.lifecycle import ManagedNode
 from vljepa_ros.nodes.parameters import declare, on_change
+from vljepa_ros.nodes.process import run
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.streaming import ChangeGate, GateConfig, Shift
 

@@ -1,29 +1,22 @@
-"""What all nodes share: lifecycle with autostart, diagnostics, errors, and a clean end."""
+"""What all nodes share: lifecycle with autostart, diagnostics and errors."""
 
 from __future__ import annotations
 
-import faulthandler
 import math
-import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import rclpy
-from rclpy.exceptions import ParameterException
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
 
 from vljepa_ros.errors import InputError, VljepaError
 from vljepa_ros.nodes.diagnostics import BAD, ERRORS, Diagnostics, Statistics
 from vljepa_ros.nodes.parameters import declare
-from vljepa_ros.nodes.signals import Signals
-from vljepa_ros.nodes.transport import receive_large_images
 
 _LOG_PERIOD = 5.0  # s between two logs of the same kind of bad input
 
@@ -210,9 +203,17 @@ class ManagedNode(LifecycleNode):
         self.diagnostics.fail("")
         self.diagnostics.state = lifecycle_state
 
+    def abandon(self) -> bool:
+        """Begin nothing more in threads of services; whether one is at work that must be left.
+
+        Called once or more before the node is destroyed, by the thread that spins.
+        """
+        return False
+
     def destroy_node(self) -> None:
         """End the work before the node's handles go."""
         self.active = False
+        self.abandon()
         if self._begun:
             self._fails("deactivated", self.deactivate)
             self._fails("cleaned up", self.cleanup)
@@ -244,43 +245,3 @@ class ManagedNode(LifecycleNode):
             return False
         self._logged_at[kind] = now
         return True
-
-
-def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> None:
-    """Run nodes in this process until SIGINT or SIGTERM, then exit with code 0.
-
-    Parameters without which nodes cannot be made (a text for a number) end it with code 1.
-    """
-    faulthandler.enable()  # tells at least where a library below Python crashed
-    signals = Signals()
-    receive_large_images()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    nodes: list[ManagedNode] = []
-    # It costs little more than half of what MultiThreadedExecutor does (benchmarks/executors.py),
-    # so no callback may last: what does, goes to a thread of its own.
-    executor = SingleThreadedExecutor()
-    code = 0
-    try:
-        with signals.interrupting(executor.wake):
-            for node in make():
-                nodes.append(node)
-                executor.add_node(node)
-            for node in nodes:
-                if not signals.asked():
-                    node.start()
-            if any(node.get_parameter("build_only").value for node in nodes):
-                rclpy.try_shutdown()
-            while rclpy.ok() and not signals.asked():
-                executor.spin_once()
-                for node in nodes:
-                    node.destroy_disposed()
-    except (ParameterException, InputError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
-    finally:
-        # Humble would wait for a question's coroutine, which nobody resumes any more.
-        executor.shutdown(timeout_sec=0)
-        for node in nodes:
-            node.destroy_node()
-        rclpy.try_shutdown()
-    sys.exit(code)

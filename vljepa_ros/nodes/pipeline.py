@@ -8,7 +8,8 @@ from vljepa_ros.nodes.camera import camera_topics
 from vljepa_ros.nodes.decoder import Decoder
 from vljepa_ros.nodes.embedder import Embedder
 from vljepa_ros.nodes.gate import Gate
-from vljepa_ros.nodes.lifecycle import ManagedNode, run
+from vljepa_ros.nodes.lifecycle import ManagedNode
+from vljepa_ros.nodes.process import run
 from vljepa_ros.nodes.vqa import Vqa
 from vljepa_ros.runtime import PARTS
 

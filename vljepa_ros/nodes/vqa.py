@@ -14,8 +14,8 @@ from vljepa_ros.nodes.background import Background
 from vljepa_ros.nodes.camera import ImageSubscription, declare_camera
 from vljepa_ros.nodes.conversions import to_floats, to_header, to_nanoseconds, to_time
 from vljepa_ros.nodes.images import to_rgb
-from vljepa_ros.nodes.lifecycle import run
 from vljepa_ros.nodes.model_node import ModelNode, declare_min_confidence
+from vljepa_ros.nodes.process import run
 from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.engine import TEXT_CACHE, check_text
@@ -73,6 +73,9 @@ class Vqa(ModelNode):
             self._camera.close()
         with self._window_lock:
             self._window = None
+
+    def abandon(self) -> bool:
+        return self._background.close()
 
     def _receive(self, message: Any) -> None:
         self.statistics.count("frames received")
