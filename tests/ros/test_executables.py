@@ -203,3 +203,28 @@ def test_a_parameter_of_a_wrong_type_or_value_ends_it_with_one_line(
     assert process.wait() == 1
     assert "threshold" in process.log() and "Traceback" not in process.log()
     fresh.processes.remove(process)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--params-file", "/none.yaml"],
+        ["--params-file", "{broken}"],
+        ["-r", "image"],
+        ["-p", "threshold"],
+        ["--nonsense"],
+    ],
+)
+def test_arguments_that_ros_refuses_end_it_with_one_line(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("/**:\n  ros__parameters: [\n")
+    given = [argument.format(broken=broken) for argument in arguments]
+    gate = Path(get_package_prefix("vljepa_ros")) / "lib" / "vljepa_ros" / "gate"
+    ended = subprocess.run(
+        [gate, "--ros-args", *given], capture_output=True, text=True, timeout=60
+    )
+    *of_rcl, line = ended.stderr.splitlines()
+    assert ended.returncode == 1 and line.startswith("error: ROS cannot be started: ")
+    assert given[-1] in line and all("[rcl]" in other for other in of_rcl), ended.stderr

@@ -22,12 +22,13 @@ from vljepa_ros.nodes.transport import receive_large_images
 def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> NoReturn:
     """Run nodes in this process until SIGINT or SIGTERM, then exit with code 0.
 
-    Parameters without which nodes cannot be made (a text for a number) end it with code 1.
+    Arguments that ROS refuses, and parameters without which nodes cannot be made (a text for a
+    number), end it with code 1.
     """
     faulthandler.enable()  # tells at least where a library below Python crashed
     signals = Signals()
     receive_large_images()
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    _init(args)
     nodes: list[ManagedNode] = []
     # It costs little more than half of what MultiThreadedExecutor does (benchmarks/executors.py),
     # so no callback may last: what does, goes to a thread of its own.
@@ -64,3 +65,15 @@ def run(make: Callable[[], Iterable[ManagedNode]], args: list[str] | None) -> No
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _init(args: list[str] | None) -> None:
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy's RCLError, or its UnknownROSArgsError, a bare list
+        reason = " ".join(str(error).split())  # a fault in a file has lines
+        print(
+            f"error: ROS cannot be started: {reason}; check what follows --ros-args",
+            file=sys.stderr,
+        )
+        sys.exit(1)
