@@ -190,6 +190,7 @@ def test_the_query_of_the_labels_changes_while_it_runs(
     [
         ({"queries": "What is happening?"}, "list of texts"),
         ({"queries": ["x" * 3000]}, "3000 characters"),
+        ({"queries": [f"Is it {n}?" for n in range(101)]}, "101 queries; give at most 100"),
         ({"labels": [1, 2]}, "list of texts"),
         ({"labels": None}, "cannot be deleted"),
         ({"labels": [f"thing {n}" for n in range(5000)]}, "at most 4096"),

@@ -80,7 +80,8 @@ class Embedder(ModelNode):
 
     def __init__(self, *, parts: tuple[str, ...] = _PARTS, arguments: Sequence[str] = ()) -> None:
         super().__init__("embedder", "model_info", parts, arguments)
-        declare_texts(self, "queries", ["What is happening?"], "standing queries")
+        queries = f"standing queries, at most {RESULTS.depth}"
+        declare_texts(self, "queries", ["What is happening?"], queries)
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
         declare(self, "label_query", "What is shown?", "query of the classification")
         declare(self, "max_rate_hz", 4.0, "frames processed a second; 0: all", span=(0.0, 1000.0))
@@ -237,6 +238,11 @@ class Embedder(ModelNode):
         queries, labels = texts(wanted["queries"]), texts(wanted["labels"])
         for text in (*queries, *labels):
             check_text(text, "query or label")
+        if len(queries) > RESULTS.depth:
+            raise InputError(
+                f"there are {len(queries)} queries; give at most {RESULTS.depth}: of more, some "
+                "embeddings of a frame, which come all at once, would be lost"
+            )
         if len(labels) > TEXT_CACHE:
             raise InputError(
                 f"there are {len(labels)} labels; give at most {TEXT_CACHE}: of more, some would "

@@ -3,7 +3,8 @@
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 # Results: none may be lost, and a slow reader must not hold up the camera. A frame has one for
-# each standing query, all at once.
+# each standing query, all at once. So there may be no more queries than places: of more, a reader
+# would lose the first ones of every frame without a word.
 RESULTS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=100, reliability=ReliabilityPolicy.RELIABLE
 )
