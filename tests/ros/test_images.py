@@ -209,6 +209,34 @@ def test_compressed_images_are_read_too(photo: np.ndarray) -> None:
     np.testing.assert_array_equal(to_rgb(read), photo)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("jpeg", "png", "rgb8; jpeg compressed bgr8", "bgr8; png compressed "),
+        *("mono16; png compressed", "8UC3; png compressed bgr8", "bayer_rggb8; jpeg compressed"),
+    ],
+)
+def test_a_compressed_picture_is_read_whatever_it_was_made_of(
+    told: str, photo: np.ndarray
+) -> None:
+    sent = encode(photo, "png")
+    sent.format = told
+    np.testing.assert_array_equal(to_rgb(sent), photo)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *("16UC1; png compressed", "16UC1; compressedDepth png", "32FC1; compressedDepth"),
+        *("32FC1; tiff compressed ", "8UC2; png compressed"),
+    ],
+)
+def test_a_compressed_measurement_is_refused_as_a_raw_one_is(told: str) -> None:
+    data = cv2.imencode(".png", np.full((HEIGHT, WIDTH), 1500, np.uint16))[1]
+    with pytest.raises(InputError, match=r"the encoding '\w+' is not a color or grey image"):
+        to_rgb(CompressedImage(format=told, data=array("B", data.tobytes())))
+
+
 def test_a_message_that_is_no_utf8_says_what_to_do(photo: np.ndarray) -> None:
     sent = encode(photo, "rgb8")
     sent.header.frame_id = "camera"

@@ -6,6 +6,7 @@ it is installed and imports; rosbags-image does the rest.
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -58,6 +59,7 @@ _TO_RGB = {
     "rgba8": cv2.COLOR_RGBA2RGB,
     "bgra8": cv2.COLOR_BGRA2RGB,
 }
+_MEASURED = re.compile(r"\d+[USF]C\d*")  # OpenCV's generic formats, _GENERIC among them
 _BRIDGE_LACKS = {*_PLANAR, "uyvy", "yuyv", "mono16"}
 
 
@@ -98,10 +100,7 @@ def _check(message: Any) -> None:
     if not width or not height:
         raise InputError(f"the image has no pixels ({width}x{height}); check the camera driver")
     if encoding not in _BYTES:
-        raise InputError(
-            f"the encoding {encoding!r} is not a color or grey image; "
-            f"use a topic with one of {sorted(_BYTES)}"
-        )
+        raise _no_picture(encoding)
     rows, row, step = _layout(message)
     # The last row may lack its padding.
     if step < row or len(message.data) < step * (rows - 1) + row:
@@ -109,6 +108,13 @@ def _check(message: Any) -> None:
             f"the image is truncated: {width}x{height} {encoding} with step {step} needs "
             f"{max(step, row) * rows} bytes, it has {len(message.data)}; check the camera driver"
         )
+
+
+def _no_picture(encoding: str) -> InputError:
+    return InputError(
+        f"the encoding {encoding!r} is not a color or grey image; "
+        f"use a topic with one of {sorted(_BYTES)}"
+    )
 
 
 def _layout(message: Any) -> tuple[int, int, int]:
@@ -162,6 +168,11 @@ def _unpadded(message: Any) -> NDArray[np.uint8]:
 
 def _decompress(message: Any) -> NDArray[np.uint8]:
     """(H, W, 3) BGR."""
+    # image_transport writes what the picture was made of before a semicolon. Of what is measured,
+    # such as depth, OpenCV would drop all but 8 bits; other names do not matter to a JPEG or PNG.
+    encoding = message.format.partition(";")[0].strip()
+    if _MEASURED.fullmatch(encoding) and encoding not in _BYTES:
+        raise _no_picture(encoding)
     data = np.frombuffer(message.data, dtype=np.uint8)
     bgr = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if bgr is None:
