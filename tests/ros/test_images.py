@@ -253,13 +253,23 @@ def nothing() -> np.ndarray:
     ("bad", "reason"),
     [
         (message("rgb8", np.zeros(1000, np.uint8), 3 * WIDTH), "truncated"),
-        (message("rgb8", np.zeros(3 * WIDTH * HEIGHT, np.uint8), WIDTH), "truncated"),
+        (
+            Image(encoding="rgb8", width=64, height=48, step=10, data=bytes(9216)),
+            "step is 10 bytes, but a row of 64 rgb8 pixels has 192; check the camera driver",
+        ),
         (message("nv12", np.zeros(WIDTH * HEIGHT, np.uint8), WIDTH), "truncated"),
         (message("rgb8", nothing(), 3 * WIDTH, height=0), "no pixels"),
         (Image(), "no pixels"),
         (message("16UC1", np.zeros(2 * WIDTH * HEIGHT, np.uint8), 2 * WIDTH), "16UC1"),
         (message("hologram", nothing(), WIDTH), "hologram"),
-        (Image(encoding="nv12", width=3, height=3, step=3, data=bytes(12)), "nv12"),
+        (
+            Image(encoding="nv12", width=3, height=4, step=3, data=bytes(18)),
+            "nv12 needs an even width and height, not 3x4",
+        ),
+        (
+            Image(encoding="nv21", width=4, height=3, step=4, data=bytes(16)),
+            "nv21 needs an even width and height, not 4x3",
+        ),
         (Image(encoding="yuyv", width=3, height=2, step=6, data=bytes(12)), "yuyv"),
         (CompressedImage(format="jpeg"), "cannot be decoded"),
         (CompressedImage(format="jpeg", data=b"no jpeg at all"), "cannot be decoded"),

@@ -101,12 +101,22 @@ def _check(message: Any) -> None:
         raise InputError(f"the image has no pixels ({width}x{height}); check the camera driver")
     if encoding not in _BYTES:
         raise _no_picture(encoding)
+    if encoding in _PLANAR and (width % 2 or height % 2):
+        raise InputError(
+            f"{encoding} needs an even width and height, not {width}x{height}; "
+            "check the camera driver"
+        )
     rows, row, step = _layout(message)
+    if step < row:
+        raise InputError(
+            f"step is {step} bytes, but a row of {width} {encoding} pixels has {row}; "
+            "check the camera driver"
+        )
     # The last row may lack its padding.
-    if step < row or len(message.data) < step * (rows - 1) + row:
+    if len(message.data) < step * (rows - 1) + row:
         raise InputError(
             f"the image is truncated: {width}x{height} {encoding} with step {step} needs "
-            f"{max(step, row) * rows} bytes, it has {len(message.data)}; check the camera driver"
+            f"{step * rows} bytes, it has {len(message.data)}; check the camera driver"
         )
 
 
