@@ -86,7 +86,28 @@ def test_a_silent_camera_is_reported_with_causes_and_remedies(vqa: Any) -> None:
         vqa.until(
             lambda: "no image has come for" in vqa.diagnostics("vqa")["message"], "the warning"
         )
-        assert "raise the kernel's limit" in vqa.diagnostics("vqa")["message"]
+        assert transport.remedy(compressed=False) in vqa.diagnostics("vqa")["message"]
+
+
+@pytest.mark.parametrize(
+    ("compressed", "limit", "advice"),
+    [
+        (False, 212992, "large, raise the kernel's limit with `sudo sysctl -w net.core.rmem_max="),
+        (False, 4194304, "check that the camera runs; if it does and its images are large, use"),
+        (True, 212992, "if it does and its images are large, raise the kernel's limit with"),
+        (True, 4194304, "check that the camera runs"),
+    ],
+)
+def test_only_what_may_help_is_advised(
+    compressed: bool, limit: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (VARIABLE, OLD_VARIABLE, "FASTDDS_BUILTIN_TRANSPORTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(transport, "_LIMIT", tmp_path / "rmem_max")
+    transport._LIMIT.write_text(f"{limit}\n")
+    told = transport.remedy(compressed)
+    assert advice in told and ("use image_transport compressed" in told) != compressed
+    assert ("rmem_max" in told) == (limit < 4194304) and "unset" not in told
 
 
 def test_a_topic_of_the_wrong_type_is_named(vqa: Any) -> None:
@@ -119,7 +140,7 @@ def test_a_choice_of_the_user_stays(chosen: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(chosen, "mine")
     transport.receive_large_images()
     assert {name for name in choices if name in os.environ} == {chosen}
-    assert os.environ[chosen] == "mine" and f"unset {chosen}" in transport.remedy()
+    assert os.environ[chosen] == "mine" and f"unset {chosen}" in transport.remedy(True)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +165,7 @@ def test_each_fast_dds_gets_its_variable_and_profile(
     transport.receive_large_images()
     profile = Path(os.environ[name])
     assert profile.name == file and profile.is_file()
-    assert "unset" not in transport.remedy()
+    assert "unset" not in transport.remedy(True)
 
 
 def test_large_images_arrive_with_the_profile_for_this_machine_alone(

@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from vljepa_ros.nodes.camera import ImageSubscription, declare_camera
 from vljepa_ros.nodes.lifecycle import ManagedNode
+from vljepa_ros.nodes.transport import remedy
 
 LIMIT = 30.0  # s
 
@@ -61,6 +62,33 @@ def test_the_parameter_to_set_is_named(
             DiagnosticArray, "/diagnostics", lambda m: told.append(m.status[0].message), 10
         )
         spin(lambda: any(advice in message for message in told))
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_a_camera_that_stops_is_told_from_one_that_never_sent(
+    driver: Node, transport: str
+) -> None:
+    kind = CompressedImage if transport == "compressed" else Image
+    suffix = "/compressed" if transport == "compressed" else ""
+    publisher = driver.create_publisher(kind, f"cam{suffix}", 1)
+    told: list[str] = []
+    received: list[object] = []
+    settings = ["-p", f"image_transport:={transport}", "-p", "silence_timeout:=0.5"]
+    with _watching("cam", settings, received.append) as (node, _, spin):
+        node.create_subscription(
+            DiagnosticArray, "/diagnostics", lambda m: told.append(m.status[0].message), 10
+        )
+        never = remedy(compressed=transport == "compressed")
+        spin(lambda: any(never in message for message in told))
+        spin(lambda: publisher.publish(kind()) or bool(received))
+        told.clear()
+        spin(lambda: any("no image has come for" in message for message in told))
+        assert any("images came before and have stopped" in message for message in told)
+        assert not any(never in message for message in told[1:])  # the first may be of before
+        driver.destroy_publisher(publisher)
+        spin(lambda: any("no publisher on" in message for message in told))
+        driver.create_publisher(kind, f"cam{suffix}", 1)
+        spin(lambda: never in told[-1])
 
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])

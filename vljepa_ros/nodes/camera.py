@@ -117,6 +117,7 @@ class ImageSubscription:
     def open(self) -> None:
         """Begin to receive."""
         self._received = self._has_publisher = False
+        self._came = False  # an image, from the publishers that there are
         self._received_at = time.monotonic()
         self._stamp: int | None = None  # of the newest image, ns
         self._ran_back = False  # stamps, since the last check
@@ -200,6 +201,7 @@ class ImageSubscription:
             self._warn_of_loss()
         self._silent += _CHECK_PERIOD
         if self._received or bool(publishers) != self._has_publisher:
+            self._came = self._received
             self._received, self._silent, self._told = False, 0.0, ""
             self._has_publisher = bool(publishers)
         message = "" if publishers else f"no publisher on {self.topic}"
@@ -257,7 +259,9 @@ class ImageSubscription:
         reliable = ReliabilityPolicy.RELIABLE
         if self._forced == reliable and reliable not in offered:
             return "it is best-effort and image_reliability forces reliable; set that to auto"
-        return remedy()
+        if self._came:
+            return "images came before and have stopped; check that the camera still runs"
+        return remedy(self._type is CompressedImage)
 
     def _found_elsewhere(self) -> str:
         """What to set where the topic of the other transport has a publisher, else ""."""

@@ -41,13 +41,8 @@ def receive_large_images() -> None:
 
 def loss() -> str:
     """Why this machine loses large best-effort images, and what to do; empty if it does not."""
-    if not get_rmw_implementation_identifier().startswith("rmw_fastrtps"):
-        return ""
-    try:
-        limit = int(_LIMIT.read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no Linux
-        return ""
-    if limit >= _ENOUGH:
+    limit = _low_limit()
+    if limit is None or not get_rmw_implementation_identifier().startswith("rmw_fastrtps"):
         return ""
     return (
         f"the kernel's limit net.core.rmem_max is {limit}, so that most large images are lost; "
@@ -56,14 +51,25 @@ def loss() -> str:
     )
 
 
-def remedy() -> str:
-    """What to do when a camera's images do not arrive."""
+def remedy(compressed: bool) -> str:
+    """What to do when no image of a camera has come, compressed or raw."""
     chosen = [name for name in _OWN_CHOICES if not _is_ours(os.environ.get(name))]
-    own = f"unset {' and '.join(chosen)}, " if chosen else ""
-    return (
-        f"check that the camera runs; if it does and its images are large, {own}raise the "
-        f"kernel's limit with `{_RAISE}` or use image_transport compressed"
-    )
+    steps = [f"unset {' and '.join(chosen)}"] if chosen else []
+    if _low_limit() is not None:
+        steps.append(f"raise the kernel's limit with `{_RAISE}`")
+    if not compressed:
+        steps.append("use image_transport compressed")
+    large = f"; if it does and its images are large, {' or '.join(steps)}" if steps else ""
+    return f"check that the camera runs{large}"
+
+
+def _low_limit() -> int | None:
+    """The kernel's limit of a socket's buffer in bytes; None if it is enough or not known."""
+    try:
+        limit = int(_LIMIT.read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no Linux
+        return None
+    return limit if limit < _ENOUGH else None
 
 
 def _is_ours(choice: str | None) -> bool:
