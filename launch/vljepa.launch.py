@@ -30,7 +30,10 @@ ARGUMENTS = {
         "true builds exports and TensorRT engines, then exits; default: as in params_file",
     ),
     "composed": ("true", "all nodes in one process with one copy of the weights"),
-    "nodes": ("", "some of embedder,gate,decoder,vqa, each a process; default: all"),
+    "nodes": (
+        "",
+        "some of embedder,gate,decoder,vqa, each a process; default: all, see composed",
+    ),
     "use_sim_time": ("", "true takes the time from /clock; default: as in params_file"),
     "log_level": ("info", "debug, info, warn or error"),
 }

@@ -52,9 +52,24 @@ def _parser() -> argparse.ArgumentParser:
 
     data = commands.add_parser("data", help="fetch the sources, render and encode the episodes")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder (default: data)")
-    data.add_argument("--tabletop", type=int, default=3200, help="training episodes simulated")
-    data.add_argument("--composites", type=int, default=1000, help="training episodes composited")
-    data.add_argument("--moments", type=int, default=0, help="short training episodes")
+    data.add_argument(
+        "--tabletop",
+        type=int,
+        default=3200,
+        help="simulated training episodes (default: %(default)s)",
+    )
+    data.add_argument(
+        "--composites",
+        type=int,
+        default=1000,
+        help="composited training episodes (default: %(default)s)",
+    )
+    data.add_argument(
+        "--moments",
+        type=int,
+        default=0,
+        help="short simulated training episodes (default: %(default)s)",
+    )
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0, help="of all episodes (default: 0)")
     data.add_argument(
@@ -78,7 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("eval", help="measure a model on held-out episodes")
     evaluate.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
     evaluate.add_argument("--data", type=Path, default=Path("data"), help=_DATA_HELP)
-    evaluate.add_argument("--split", choices=("val", "test"), default="test")
+    evaluate.add_argument(
+        "--split", choices=("val", "test"), default="test", help="(default: test)"
+    )
     evaluate.add_argument(
         "--backend", choices=BACKENDS, default="torch", help="(default: torch; nodes: auto)"
     )
