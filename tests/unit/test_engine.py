@@ -130,6 +130,14 @@ def test_rank_prefers_the_text_that_made_the_embedding(engine: Engine) -> None:
     assert ranking.scores.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_candidates_may_be_embedded_before(engine: Engine) -> None:
+    texts = ["a red ball", "the lamp is off", "nothing happens"]
+    rows = engine.encode_text(texts)
+    np.testing.assert_array_equal(
+        engine.rank(rows[1], rows).scores, engine.rank(rows[1], texts).scores
+    )
+
+
 def test_the_temperature_spreads_the_scores(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

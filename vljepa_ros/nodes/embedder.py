@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,7 @@ from vljepa_ros.nodes.camera import (
     declare_camera,
     declare_cameras,
 )
-from vljepa_ros.nodes.conversions import (
-    to_embedding,
-    to_header,
-    to_label_scores,
-    to_nanoseconds,
-)
+from vljepa_ros.nodes.conversions import to_embedding, to_header, to_label_scores, to_nanoseconds
 from vljepa_ros.nodes.images import to_rgb
 from vljepa_ros.nodes.model_node import ModelNode
 from vljepa_ros.nodes.parameters import declare, declare_texts, on_change, texts
@@ -42,6 +38,7 @@ class _Asked:
     queries: tuple[str, ...]
     labels: tuple[str, ...]
     label_query: str
+    label_rows: Any = None  # (L, D), once they are embedded
 
 
 @dataclass
@@ -60,6 +57,7 @@ class _Stream:
 _Frame = tuple[_Stream, Any]  # with its message
 _LEAST_RATE = 0.001  # Hz
 
+_LABELS_AT_ONCE = 16  # embedded; a change or the end waits for no more
 _PARTS = ("x_encoder", "predictor", "y_encoder")  # of the model; labels are embedded
 _CHANGEABLE = ("queries", "labels", "label_query", "max_rate_hz", "stride")
 
@@ -92,6 +90,8 @@ class Embedder(ModelNode):
         on_change(self, _CHANGEABLE, self._change)
         self._streams: dict[str, _Stream] = {}
         self._worker: Worker[_Frame] | None = None
+        self._labeller: Worker[_Asked] | None = None  # while there is an engine
+        self._asked_lock = threading.Lock()
 
     def configure(self) -> None:
         self._change({p.name: p for p in self.get_parameters(list(_CHANGEABLE))})()
@@ -100,6 +100,9 @@ class Embedder(ModelNode):
             for name, topic in camera_topics(self).items()
         }
         super().configure()
+        # Here and now, so that the first frame has its labels.
+        self._asked = self._embedded(self._wanted)
+        self._labeller = Worker(self._embed_labels, "labels")
         self._streams = {name: self._make(name, camera) for name, camera in cameras.items()}
         self._tokens = shared_tokens(self._loaded())
 
@@ -120,6 +123,9 @@ class Embedder(ModelNode):
         self._worker = None
 
     def cleanup(self) -> None:
+        labeller, self._labeller = self._labeller, None
+        if labeller is not None:
+            labeller.stop()
         for stream in self._streams.values():
             self.dispose(self.destroy_lifecycle_publisher, stream.embeddings)
             self.dispose(self.destroy_lifecycle_publisher, stream.labels)
@@ -229,7 +235,7 @@ class Embedder(ModelNode):
             )
             self.statistics.count("embeddings")
         if asked.labels:
-            ranking = engine.rank(rows[-1], asked.labels)
+            ranking = engine.rank(rows[-1], asked.label_rows)
             stream.labels.publish(
                 to_label_scores(header, asked.label_query, asked.labels, ranking, model_id)
             )
@@ -244,10 +250,7 @@ class Embedder(ModelNode):
                 "embeddings of a frame, which come all at once, would be lost"
             )
         if len(labels) > TEXT_CACHE:
-            raise InputError(
-                f"there are {len(labels)} labels; give at most {TEXT_CACHE}: of more, some would "
-                "be embedded again for every frame"
-            )
+            raise InputError(f"there are {len(labels)} labels; give at most {TEXT_CACHE}")
         asked = _Asked(queries, labels, check_text(wanted["label_query"].value, "label_query"))
         rate = wanted["max_rate_hz"].value
         if 0 < rate < _LEAST_RATE:
@@ -255,10 +258,39 @@ class Embedder(ModelNode):
         return partial(self._apply, asked, rate, wanted["stride"].value)
 
     def _apply(self, asked: _Asked, rate: float, stride: int) -> None:
-        self._asked, self._rate, self._stride = asked, rate, stride
+        self._rate, self._stride, self._wanted = rate, stride, asked
         for stream in self._streams.values():
             stream.limit = RateLimit(rate)
-            stream.encoded = 0  # what is asked anew is answered with the next frame
+        if self._labeller is None:
+            return  # configuring embeds them
+        before = self._asked
+        if not asked.labels or asked.labels == before.labels:
+            self._ask(replace(asked, label_rows=before.label_rows), asked)
+        else:
+            self._ask(replace(before, queries=asked.queries), asked)
+            self._labeller.offer("", asked)
+
+    def _ask(self, asked: _Asked, wanted: _Asked) -> None:
+        """Have frames asked something from now on, unless what is wanted has changed meanwhile."""
+        with self._asked_lock:
+            if wanted is self._wanted:
+                self._asked = asked
+                for stream in self._streams.values():
+                    stream.encoded = 0  # what is asked anew is answered with the next frame
+
+    def _embed_labels(self, newest: list[_Asked]) -> None:
+        """Embed labels in their own thread; meanwhile frames go on with the ones before."""
+        (wanted,) = newest
+        with self.surviving("label"):
+            for begin in range(0, len(wanted.labels), _LABELS_AT_ONCE):
+                if wanted is not self._wanted or self._labeller is None:
+                    return
+                self._loaded().encode_text(wanted.labels[begin : begin + _LABELS_AT_ONCE])
+            self._ask(self._embedded(wanted), wanted)
+
+    def _embedded(self, asked: _Asked) -> _Asked:
+        rows = self._loaded().encode_text(asked.labels) if asked.labels else None
+        return replace(asked, label_rows=rows)
 
 
 def main(args: list[str] | None = None) -> None:

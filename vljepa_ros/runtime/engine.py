@@ -188,13 +188,21 @@ class Engine:
             for text, confidence in zip(texts, confidences, strict=True)
         ]
 
-    def rank(self, embedding: NDArray[Any], candidates: Sequence[str]) -> Ranking:
+    def rank(
+        self, embedding: NDArray[Any], candidates: Sequence[str] | NDArray[np.float32]
+    ) -> Ranking:
         """Compare an embedding (D,) with candidate answers or labels.
+
+        Args:
+            embedding: of this model's space.
+            candidates: K texts, or what `encode_text` made of them.
 
         Raises:
             InputError: an embedding or a candidate that cannot be used.
         """
-        similarities = self.encode_text(candidates) @ self.unit(embedding[None])[0]
+        if not isinstance(candidates, np.ndarray):
+            candidates = self.encode_text(candidates)
+        similarities = candidates @ self.unit(embedding[None])[0]
         logits = similarities / self.info.temperature
         scores = np.exp(logits - logits.max())
         return Ranking(int(similarities.argmax()), scores / scores.sum(), similarities)
