@@ -15,7 +15,9 @@ class Predictor(nn.Module):
     """Bidirectional Llama-style transformer over visual and query tokens (paper section 3.1).
 
     Visual tokens come first, then the query. The output is averaged over all positions that
-    are not padding and projected linearly into the shared space.
+    are not padding and projected linearly into the shared space. Not in the paper, and only for
+    X-Encoders that need it: class tokens, and (`adapt_tokens`) visual tokens that are normalised
+    and told their place and time.
 
     Args:
         config: size of the transformer.

@@ -25,7 +25,7 @@ class Query(nn.Module):
         dim: width of the token embeddings.
     """
 
-    frozen = ("",)  # all of it
+    frozen = ("",)  # prefixes of names, of which every name has this one: all of it
 
     def __init__(
         self, embedding: nn.Embedding, tokenizer: Callable[[], TextTokenizer], max_tokens: int
