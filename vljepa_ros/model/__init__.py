@@ -2,7 +2,7 @@
 
 Read `vljepa.py` first, which has the whole forward, then the parts in the order in which an image
 meets them: `x_encoder.py`, `query.py`, `predictor.py`, `y_encoder.py`, `y_decoder.py`, and
-`transformer.py`, of which predictor and Y-Decoder are made. The other files are the kinds of a part
+`transformer.py`, of which predictor and Y-Decoder are made. Other files are the kinds of a part
 that exist (`efficientnet.py`, `vjepa2.py`, `minilm.py`, `embedding_gemma.py`, `llama_decoder.py`),
 `dual_encoder.py` (CLIP, SigLIP), and how configurations and weights are read and written.
 
