@@ -32,7 +32,10 @@ _DATA_HELP = "folder of `vljepa data` (default: data)"
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a subcommand; an error that the user can mend is one line and exit code 1."""
+    """Run a subcommand; an error that the user can mend is one line and exit code 1.
+
+    Ctrl-C ends it with 130, as a shell tells it.
+    """
     options = _parser().parse_args(args)
     try:
         options.run(options)
@@ -43,6 +46,12 @@ def main(args: Sequence[str] | None = None) -> int:
         hint = "install this package with its extras: pip install '.[train]' in its folder"
         print(f"vljepa: {error}; {hint}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"vljepa: a file cannot be read or written: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("vljepa: stopped; `data` and `train` go on when started again", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -57,12 +57,41 @@ def test_data_are_made_where_they_are_missing(
 ) -> None:
     root = shutil.copytree(shards, tmp_path / "data")
     shard = shard_path(root, "composites", "train", 0)
+    (shard.parent / "seed").write_text("0\n")
     before = shard.read_bytes()
     for split in ("val", "test"):
         monkeypatch.setitem(HELD_OUT, split, 0)
     assert main(["data", "--data", str(root), "--tabletop", "0", "--composites", "4"]) == 0
     assert shard.read_bytes() == before
     assert np.load(features_path(shard), mmap_mode="r").shape == (32, 54, 976)
+
+
+def test_own_shards_are_encoded_without_drawing_others(shards: Path, tmp_path: Path) -> None:
+    own = shard_path(tmp_path, "mine", "train", 0)
+    own.parent.mkdir(parents=True)
+    shutil.copy(shard_path(shards, "composites", "train", 0), own)
+    assert main(["data", "--data", str(tmp_path), "--tabletop", "0", "--composites", "0"]) == 0
+    assert np.load(features_path(own), mmap_mode="r").shape == (32, 54, 976)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_ctrl_c_ends_a_command_with_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vljepa_ros.training.prepare.prepare", interrupted)
+    assert main(["data", "--data", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.startswith("vljepa: stopped")
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["data", "--data", str(tmp_path / "file")]) == 1
+    assert "cannot be read or written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -176,3 +176,13 @@ def test_tokens_of_a_shard_that_was_written_again_are_made_again(
         load_episodes(root, _SOURCES, "train", _SHAPE)
     encode_missing(root, _SOURCES, "train", encoder, lambda *_: None)
     np.testing.assert_array_equal(np.load(features_path(shard)), stored)
+
+
+@pytest.mark.parametrize("left", [0, 60, 1000])
+def test_tokens_that_were_cut_off_are_made_again(
+    root: Path, shard: Path, encoder: FrameEncoder, left: int
+) -> None:
+    stored = np.load(features_path(shard))
+    os.truncate(features_path(shard), left)
+    encode_missing(root, _SOURCES, "train", encoder, lambda *_: None)
+    np.testing.assert_array_equal(np.load(features_path(shard)), stored)

@@ -13,11 +13,14 @@ import webdataset
 from vljepa_ros.errors import InputError
 from vljepa_ros.training.features import load_pictures
 from vljepa_ros.training.shards import (
+    Drawn,
     ShardWriter,
     decode_jpeg,
     encode_jpeg,
+    index_shard,
     read_shards,
     shard_path,
+    write_missing,
 )
 
 _SOURCES = ("composites",)
@@ -73,3 +76,39 @@ def test_the_thousandth_frame_follows_the_one_before_it(tmp_path: Path) -> None:
         writer.add("long", {"frames": len(frames)}, frames)
     ((_, read),) = read_shards([shard])
     assert read == frames
+
+
+def test_a_shard_that_was_cut_off_is_named(shards: Path, tmp_path: Path) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    shard.parent.mkdir(parents=True)
+    whole = shard_path(shards, "composites", "train", 0)
+    offset, length = index_shard(whole)[-1].places[-1]
+    for left in (100, offset + length // 2):
+        shard.write_bytes(whole.read_bytes()[:left])
+        with pytest.raises(InputError, match=f"{shard} is damaged"):
+            load_pictures(tmp_path, _SOURCES, "train", 32)
+        with pytest.raises(InputError, match=f"{shard} is damaged"):
+            _write(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "match"), [(0, "`vljepa data` did not make"), (-1, "seed is -1; give 0 or more")]
+)
+def test_shards_of_others_are_never_overwritten(
+    shards: Path, tmp_path: Path, seed: int, match: str
+) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    shard.parent.mkdir(parents=True)
+    whole = shard_path(shards, "composites", "train", 0).read_bytes()
+    shard.write_bytes(whole)
+    with pytest.raises(InputError, match=match):
+        _write(tmp_path, seed)
+    assert shard.read_bytes() == whole
+
+
+def _write(root: Path, seed: int) -> None:
+    write_missing(root, "composites", "train", 9, seed, 1, _none, None)
+
+
+def _none(number: int) -> Drawn:
+    raise AssertionError(f"episode {number} is drawn")

@@ -32,6 +32,9 @@ def test_a_misspelt_setting_is_an_error(tmp_path: Path) -> None:
     path.write_text(f"model: {{}}\nfinetuning: {stage}\ndecoder: {stage}\n")
     with pytest.raises(CheckpointError, match=r"finetuning\.learning_rate must be float, not str"):
         TrainConfig.from_yaml(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        TrainConfig.from_yaml(path)
     path.write_text("model: {}\nfinetuning: {steps: 3}\ndecoder: {steps: 3}\n")
     with pytest.raises(CheckpointError, match="batch_size"):
         TrainConfig.from_yaml(path)
@@ -68,6 +71,7 @@ def test_a_stage_that_cannot_train_is_refused(wrong: dict[str, Any], match: str)
     [
         ({"save_every": 0}, "save_every is 0"),
         ({"workers": -1}, "workers is -1"),
+        ({"seed": -1}, "seed is -1"),
         ({"decoder_noise": float("nan")}, "decoder_noise is nan"),
         ({"temperature": 0.009}, "temperature is 0.009; give at least 0.01"),
         ({"hard_negatives": 5}, "hard_negatives is 5; give 0 to 4"),

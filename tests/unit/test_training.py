@@ -226,6 +226,7 @@ def test_a_source_without_episodes_is_named(data: Path, tmp_path: Path) -> None:
     misspelt = replace(CONFIG, sources=(*CONFIG.sources, "composite"))
     with pytest.raises(InputError, match="leave composite out"):
         train(misspelt, data, tmp_path)
+    assert not list(tmp_path.iterdir())  # or the folder would belong to that run
 
 
 def test_the_temperature_is_that_of_the_newest_checkpoint(tmp_path: Path) -> None:

@@ -75,7 +75,12 @@ def import_open_vljepa(file: Path, folder: Path, config: VLJEPAConfig = OPEN_VLJ
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
         theirs: dict[str, Tensor] = content["model_state_dict"]
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # whose text advises to run what is in it
+        raise CheckpointError(
+            f"{file} is no checkpoint of open-vljepa: it is damaged, or holds more than tensors; "
+            "nothing of it was run"
+        ) from error
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file} is no checkpoint of open-vljepa ({error})") from error
     with torch.device("meta"):
         model = VLJEPA(config)

@@ -46,8 +46,10 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         elif get_origin(expected) is tuple and _all_are(get_args(expected)[0], value):
             built[key] = tuple(value)
         else:
+            hint = "; YAML takes 6e-4 for a text, write 6.0e-4"
             raise CheckpointError(
                 f"{where}.{key} must be {expected.__name__}, not {type(value).__name__}"
+                + (hint if (expected, type(value)) == (float, str) else "")
             )
     return kind(**built)
 

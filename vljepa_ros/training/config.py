@@ -67,6 +67,7 @@ class TrainConfig:
         check_objective(self.objective)
         at_least("training", 1, save_every=self.save_every)
         at_least("training", 0, workers=self.workers, decoder_noise=self.decoder_noise)
+        at_least("training", 0, seed=self.seed)
         at_least("training", 0, y_encoder_lr_multiplier=self.y_encoder_lr_multiplier)
         if not 0 <= self.hard_negatives <= HARD_NEGATIVES:
             raise CheckpointError(
@@ -108,7 +109,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     known = {f.name for f in fields(TrainConfig)}
     if not isinstance(values, Mapping) or set(values) - known or "model" not in values:

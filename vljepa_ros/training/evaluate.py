@@ -23,6 +23,7 @@ from vljepa_ros.training.features import Encoded, Episode, load_episodes, load_p
 from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.paraphrases import caption_triplets, triplet_metric, written_triplets
 from vljepa_ros.training.photographs import draw_choices, load_photographs
+from vljepa_ros.training.shards import sources_with
 from vljepa_ros.training.sources import SourceError
 from vljepa_ros.training.trials import (
     CHOICE_KINDS,
@@ -115,8 +116,7 @@ class Evaluation:
         self.split, self.fingerprint = split, fingerprint
         self.cache = data / "sources"
         self.window = WindowConfig(engine.info.window_frames, engine.info.window_period, 1)
-        loaded = {s: self._load(data, s, split) for s in ("tabletop", "composites")}
-        self.sources = {source: episodes for source, episodes in loaded.items() if episodes}
+        self.sources = {s: self._load(data, s, split) for s in sources_with(data, split)}
 
     def _load(self, data: Path, source: str, split: str) -> list[Episode]:
         info = self.engine.info
@@ -290,7 +290,8 @@ class Evaluation:
     def _predict(self, draw: Draw) -> NDArray[np.float32]:
         sample, episode, frames = draw
         if self.other is not None:
-            episodes = [e for e in self.sources[episode.facts["source"]] if e is not episode]
+            (drawn_from,) = (s for s in self.sources.values() if any(e is episode for e in s))
+            episodes = [e for e in drawn_from if e is not episode]
             episode = self.other.choice(episodes or [episode])
             frames = [min(frame, len(episode.frames) - 1) for frame in frames]
         return self._embed(episode, frames, sample.query)

@@ -217,7 +217,7 @@ def _stored(
     """The tokens of a shard, mapped from disk; None where there are none of this X-Encoder.
 
     Those of a shard that was written again since are of other pictures; nobody knows whose those
-    without a fingerprint are.
+    without a fingerprint are, and a damaged file has none.
     """
     path, made_by = features_path(shard), fingerprint_path(shard)
     if not made_by.is_file():
@@ -226,5 +226,8 @@ def _stored(
         return None
     if not path.is_file() or path.stat().st_mtime_ns < shard.stat().st_mtime_ns:
         return None
-    tokens: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    try:
+        tokens: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError):
+        return None
     return tokens if tokens.shape[1:] == shape else None

@@ -52,6 +52,7 @@ def train(config: TrainConfig, data: Path, run: Path, start: Path | None = None)
     check_stages(config)
     if config.precision == "bf16" and PartialState().device.type == "cpu" and not knows_bf16():
         _log.warning("This processor emulates bf16, slowly; set `precision: fp32` in the recipe")
+    _check_sources(config, data)
     run.mkdir(parents=True, exist_ok=True)
     _claim(run, config, data, start)
     set_seed(config.seed)
@@ -203,14 +204,17 @@ def _trained(part: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in part.parameters() if parameter.requires_grad]
 
 
-def _episodes(model: VLJEPA, config: TrainConfig, data: Path) -> list[Episode]:
-    encoder = model.x_encoder
+def _check_sources(config: TrainConfig, data: Path) -> None:
     for source in config.sources:
         if not list_shards(data, source, "train"):
             raise InputError(
                 f"there are no episodes in {data / source / 'train'}; run `vljepa data`, or leave "
                 f"{source} out of the configuration's sources"
             )
+
+
+def _episodes(model: VLJEPA, config: TrainConfig, data: Path) -> list[Episode]:
+    encoder = model.x_encoder
     if encoder.frame_wise:
         shape = (encoder.tokens_per_frame, encoder.token_dim)
         return load_episodes(data, config.sources, "train", shape, encoder.fingerprint())

@@ -14,6 +14,7 @@ from vljepa_ros.model.parts import build_x_encoder
 from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.training import composites, tabletop
 from vljepa_ros.training.features import encode_missing
+from vljepa_ros.training.shards import sources_with
 from vljepa_ros.training.tabletop import moments
 
 HELD_OUT = {"val": 50, "test": 200}  # episodes of each source that is held out at all
@@ -31,9 +32,12 @@ def prepare(
 ) -> None:
     """Draw and encode what is missing, with bars that show what is left.
 
+    Shards of other sources that lie in the folder, a user's own, are encoded too.
+
     Args:
         data: folder of the shards.
-        training: how many episodes of each source to train on.
+        training: how many episodes of each source to train on; of none, and nothing of the source
+            is drawn, not what is held out either.
         config: of the model to encode for.
         seed: of all episodes.
         workers: processes that draw.
@@ -58,13 +62,15 @@ def prepare(
         for split in _SPLITS:
             for source, (generate, held_out) in _GENERATE.items():
                 counts = {**held_out, "train": training[source]}
-                if not counts.get(split):
+                if not counts.get(split) or not counts["train"]:
                     continue
                 told = bar(f"{source}: {split} episodes")
                 generate(data, split, counts[split], seed, workers, told)
-                if encoder is not None:
-                    told = bar(f"{source}: {split} tokens")
-                    encode_missing(data, (source,), split, encoder, told)
+            if encoder is None:
+                continue
+            for source in sources_with(data, split):
+                told = bar(f"{source}: {split} tokens")
+                encode_missing(data, (source,), split, encoder, told)
 
 
 def _frame_encoder(config: VLJEPAConfig) -> FrameEncoder | None:

@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -39,6 +40,11 @@ def shard_path(root: Path, source: str, split: str, index: int) -> Path:
 def list_shards(root: Path, source: str, split: str) -> list[Path]:
     """Finished shards of one source and split, in order; empty where there are none."""
     return sorted((root / source / split).glob("shard-*.tar"))
+
+
+def sources_with(root: Path, split: str) -> list[str]:
+    """Sources of which there are shards of a split, whoever made them, sorted."""
+    return sorted({path.parent.parent.name for path in root.glob(f"*/{split}/shard-*.tar")})
 
 
 def encode_jpeg(rgb: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
@@ -142,7 +148,7 @@ def write_missing(
             those found, then after each one.
 
     Raises:
-        InputError: more are there, or those of another seed.
+        InputError: more are there, or those of another seed or of another origin.
     """
     shards = {
         shard_path(root, source, split, first // EPISODES_PER_SHARD): range(
@@ -183,12 +189,19 @@ def _check_seed(path: Path, seed: int, begun: bool) -> None:
     """Compare the seed with that of the episodes that are there; note it with the first.
 
     Raises:
-        InputError: it is another.
+        InputError: it is another or negative, or nobody knows that of the episodes.
     """
+    if seed < 0:
+        raise InputError(f"the seed is {seed}; give 0 or more")
     if not begun:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{seed}\n", encoding="ascii")
-    elif path.is_file() and (known := path.read_text(encoding="ascii").strip()) != str(seed):
+    elif not path.is_file():
+        raise InputError(
+            f"{path.parent} has shards that `vljepa data` did not make, which it would overwrite; "
+            "keep them in a folder with a name of their own, or give another with --data"
+        )
+    elif (known := path.read_text(encoding="ascii").strip()) != str(seed):
         raise InputError(
             f"the episodes in {path.parent} are those of seed {known}, not {seed}; give another "
             "folder with --data"
@@ -204,10 +217,10 @@ class Entry:
 
 
 def count_episodes(shard: Path) -> int:
-    """Episodes in a finished shard; 0 where there is none."""
+    """Episodes in a finished shard; 0 where there is none. Raises InputError for a damaged one."""
     if not shard.is_file():
         return 0
-    with tarfile.open(shard) as tar:
+    with _opened(shard) as tar:
         return sum(name.endswith(".json") for name in tar.getnames())
 
 
@@ -215,11 +228,12 @@ def index_shard(path: Path) -> list[Entry]:
     """The episodes of a shard; reads no frame.
 
     Raises:
-        InputError: an episode without facts, or with another number of frames than they say.
+        InputError: an episode without facts, or with another number of frames than they say, or
+            a damaged shard.
     """
     facts: dict[str, dict[str, Any]] = {}
     frames: dict[str, dict[str, tuple[int, int]]] = {}
-    with tarfile.open(path, "r:") as tar:
+    with _opened(path) as tar:
         for member in tar:
             key, _, ending = member.name.partition(".")
             if not member.isfile():
@@ -242,6 +256,17 @@ def index_shard(path: Path) -> list[Entry]:
         ordered = sorted(places, key=lambda ending: (len(ending), ending))
         entries.append(Entry(facts[key], [places[ending] for ending in ordered]))
     return entries
+
+
+@contextmanager
+def _opened(shard: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            yield tar
+    except tarfile.TarError as error:
+        raise InputError(
+            f"{shard} is damaged ({error}); delete it and run `vljepa data` again"
+        ) from error
 
 
 def read_shards(paths: Iterable[Path]) -> Iterator[tuple[dict[str, Any], list[bytes]]]:
