@@ -28,7 +28,7 @@ from rich.progress import (
 )
 
 from evidence.document import fill, table
-from evidence.kept import code, digest
+from evidence.kept import code, digest, nodes_code
 from evidence.paper import beside, opening
 from evidence.store import Entry, Store, made_by, ran_as, write_whole
 from vljepa_ros.runtime import FASTEST, Engine
@@ -173,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no claim {', '.join(sorted(unknown))}; there are {', '.join(CLAIMS)}")
     info = Engine.load(config=FASTEST).info
     defaults = digest(GateConfig(), RECALL_WITHIN, made_by(info), code())
-    store = Store(options.work.resolve(), ran_as(info), defaults, code(), options.quick)
+    work = options.work.resolve()
+    store = Store(work, ran_as(info), defaults, code(), nodes_code(), options.quick)
     out = store.folder if options.quick else ROOT
     entries, blocks = collect(store, names, options.data.resolve(), out / "docs")
     write(entries, blocks, out)

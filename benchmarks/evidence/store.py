@@ -13,6 +13,7 @@ from vljepa_ros.runtime.exported import exported_folder
 
 _MODEL = "vljepa-tiny"
 _OF_ALL_MODELS = ("prediction",)  # claims that train their own
+_THROUGH_NODES = ("replay",)
 
 Entry = dict[str, Any]
 
@@ -30,6 +31,7 @@ class Store:
         defaults: digest of the nodes' defaults, which decide what gate and decoder tell, of
             `made_by`, and of `code`.
         code: `kept.code`.
+        nodes: `kept.nodes_code`, which decides what the claims through the nodes measure.
         quick: whether they are of the subset.
     """
 
@@ -37,6 +39,7 @@ class Store:
     model_id: str
     defaults: str
     code: str
+    nodes: str
     quick: bool
 
     @property
@@ -47,6 +50,7 @@ class Store:
     def path(self, name: str) -> Path:
         """Where a claim's result lies."""
         own = (self.code,) if name in _OF_ALL_MODELS else (self.model_id, self.defaults)
+        own += (self.nodes,) if name in _THROUGH_NODES else ()
         return (self.folder / "results").joinpath(*own, f"{name}.json")
 
     def work(self, name: str) -> Path:

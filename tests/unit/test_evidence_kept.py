@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import evidence.__main__ as driver
 import pytest
 from evidence import kept
 from evidence.document import fill, table
-from evidence.kept import code, statements
+from evidence.kept import code, nodes_code, statements
 from evidence.paper import ROWS, beside, opening
 from evidence.store import Store
 
@@ -39,8 +41,59 @@ def test_what_is_asked_about_decides_what_is_measured(
     assert len(digests) == 2
 
 
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the repository whose code `kept` looks at."""
+    unneeded = shutil.ignore_patterns("weights", "*.mp4", "__pycache__")
+    for folder in ("vljepa_ros", "benchmarks", "scripts", "msg", "srv", "config"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=unneeded)
+    monkeypatch.setattr(kept, "_ROOT", tmp_path)
+    monkeypatch.setattr(kept, "_PACKAGE", tmp_path / "vljepa_ros")
+    monkeypatch.setattr(kept, "_EVIDENCE", tmp_path / "benchmarks" / "evidence")
+    yield tmp_path
+    code.cache_clear()
+    nodes_code.cache_clear()
+
+
+def test_each_claim_is_kept_for_the_code_that_it_runs(copied: Path) -> None:
+    def digests() -> tuple[str, str]:
+        code.cache_clear()
+        nodes_code.cache_clear()
+        return code(), nodes_code()
+
+    before = digests()
+    for changed, everywhere, through_nodes in (
+        ("vljepa_ros/tokenizer.py", True, False),
+        ("vljepa_ros/training/tabletop/episode.py", True, False),
+        ("vljepa_ros/training/paraphrases.json", True, False),
+        ("benchmarks/evidence/streams.py", True, False),
+        ("vljepa_ros/nodes/decoder.py", False, True),
+        ("scripts/pipeline", False, True),
+        ("msg/Description.msg", False, True),
+        ("config/fastdds.xml", False, True),
+        ("benchmarks/robot.py", False, True),
+        ("benchmarks/evidence/selection_picture.py", False, False),
+        ("vljepa_ros/cli.py", False, False),
+    ):
+        path = copied / changed
+        whole = path.read_text("utf-8")
+        path.write_text(whole + "\nchanged = 1\n", "utf-8")
+        found = digests()
+        differ = (found[0] != before[0], found[1] != before[1])
+        assert differ == (everywhere, through_nodes), changed
+        path.write_text(whole, "utf-8")
+    (copied / "scripts" / "pipeline").open("a").write("\n# only a comment\n")
+    assert digests() == before
+
+
+def test_only_what_ran_through_the_nodes_is_kept_for_their_code(tmp_path: Path) -> None:
+    one, other = (Store(tmp_path, "model@1", "defaults", "code", n, False) for n in ("a", "b"))
+    differ = [name for name in driver.CLAIMS if one.path(name) != other.path(name)]
+    assert differ == ["replay"]
+
+
 def test_a_result_that_was_cut_off_while_it_was_written_does_not_count(tmp_path: Path) -> None:
-    store = Store(tmp_path, "model@1", "defaults", "code", False)
+    store = Store(tmp_path, "model@1", "defaults", "code", "nodes", False)
     store.save("tasks", {"result": 1})
     path = store.path("tasks")
     path.rename(path.with_name("tasks.json.part"))
