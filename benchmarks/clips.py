@@ -14,8 +14,9 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evidence.drawing import PERIOD
 from evidence.sentences import count_sentences
-from evidence.streams import PERIOD, Stream, embed
+from evidence.streams import Stream, embed
 from evidence.sweeps import ours
 from results import report
 

@@ -58,7 +58,7 @@ def measure(store: Store, name: str, data: Path, progress: Progress) -> Entry:
     if entry := store.load(name):
         progress.console.print(f"{name}: kept of {entry['date']}, {store.path(name)}")
         return entry
-    source = store.work("selection") / "streams" if name == "replay" else data
+    source = store.work("selection") if name == "replay" else data
     shown, begun = set(progress.task_ids), time.monotonic()
     try:
         result = import_module(f"evidence.{name}").run(

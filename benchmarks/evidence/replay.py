@@ -18,15 +18,16 @@ from evidence.captions import cider
 from evidence.detection import detect
 from evidence.detectors import Decode, gate
 from evidence.document import table
+from evidence.drawing import PERIOD
 from evidence.intervals import mean_interval
 from evidence.scoring import nearest
-from evidence.streams import PERIOD, Stream, load_streams
+from evidence.streams import Stream, load_streams, stored
 from evidence.told import Told
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.describer import Describer
 from vljepa_ros.streaming import GateConfig
-from vljepa_ros.training.shards import list_shards, read_shards
+from vljepa_ros.training.shards import read_shards
 
 _KIND = "test"
 _STREAMS = (1, 3)  # quick, and in full: as cameras at once
@@ -35,11 +36,11 @@ _PERIOD = round(PERIOD * 1e9)  # ns
 _WAYS = ("offline", "nodes")
 
 
-def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str, Any]:
+def run(selection: Path, work: Path, quick: bool, progress: Progress) -> dict[str, Any]:
     """Play streams into the pipeline, and compare with the gate on the same frames.
 
     Args:
-        streams: folder of claim 2's streams, which `selection` draws.
+        selection: folder of that claim, whose streams are played.
         work: not needed; what takes long here is the playing, which is played whole.
         quick: fewer streams and only their beginning.
         progress: gets a bar of the frames.
@@ -47,15 +48,17 @@ def run(streams: Path, work: Path, quick: bool, progress: Progress) -> dict[str,
     Raises:
         InputError: the streams are not there.
     """
-    shards = list_shards(streams.parent, streams.name, _KIND)[: _STREAMS[not quick]]
+    shards = stored(selection, _KIND)[: _STREAMS[not quick]]
     if not shards:
-        raise InputError(f"there are no streams in {streams}; measure `selection` first")
+        raise InputError(
+            f"there are no streams of today's code in {selection}; measure `selection` first"
+        )
     # Imported here: the rest needs no ROS.
     from evidence.playing import play
 
     engine = Engine.load(config=FASTEST)
     length = round(_SECONDS[not quick] / PERIOD)
-    loaded = load_streams(streams.parent, _KIND, len(shards), engine, progress)
+    loaded = load_streams(selection, _KIND, len(shards), engine, progress)
     recorded = [jpegs[:length] for _, jpegs in read_shards(shards)]
     bar = progress.add_task("frames through the nodes", total=sum(map(len, recorded)))
     heard = play(

@@ -7,7 +7,8 @@ from random import Random
 
 from evidence.detectors import Decode
 from evidence.document import table
-from evidence.streams import PERIOD, Stream
+from evidence.drawing import PERIOD
+from evidence.streams import Stream
 from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime.describer import Describer
 from vljepa_ros.runtime.engine import MIN_CONFIDENCE, UNSURE

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from evidence import detectors
 from evidence.detectors import Decode, RunLengths
+from evidence.drawing import PERIOD
 from evidence.scoring import Curve, Score, Texts, at_interval, frontier, score
-from evidence.streams import PERIOD, Stream
+from evidence.streams import Stream
 from vljepa_ros.runtime.describer import RECALL_WITHIN
 from vljepa_ros.streaming import GateConfig
 

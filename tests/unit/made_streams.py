@@ -1,7 +1,8 @@
 """Made-up streams of embeddings, whose meaning changes where it is known."""
 
 import numpy as np
-from evidence.streams import PERIOD, Stream
+from evidence.drawing import PERIOD
+from evidence.streams import Stream
 
 CHANGES = (40, 44, 90, 130)  # frames at which the meaning of `embeddings()` changes
 CHANGES_APART = (40, 90, 130)

@@ -192,7 +192,7 @@ def test_a_quick_run_leaves_the_documents_alone(claims: Claims, tmp_path: Path) 
 def test_the_nodes_replay_the_streams_of_selection(claims: Claims, tmp_path: Path) -> None:
     driver.main(["--data", "episodes"])
     work = tmp_path / "runs" / "evidence" / "full"
-    assert claims.sources["replay"] == work / "selection" / "streams"
+    assert claims.sources["replay"] == work / "selection"
     assert claims.sources["tasks"] == tmp_path / "episodes"
 
 

@@ -9,7 +9,7 @@ for needed in ("pycocoevalcap", "ruptures", "sklearn", "bayesian_changepoint_det
 from evidence import detectors
 from evidence.detection import detect
 from evidence.detectors import Decode
-from evidence.streams import PERIOD
+from evidence.drawing import PERIOD
 
 from tests.unit.made_streams import CHANGES, CHANGES_APART, SPAN, embeddings, starts, stream
 from vljepa_ros.streaming import ChangeGate, GateConfig, Trigger

@@ -7,8 +7,9 @@ for needed in ("ruptures", "sklearn", "bayesian_changepoint_detection"):
     pytest.importorskip(needed, reason="needs the extra evidence")
 
 from evidence.detectors import Decode
+from evidence.drawing import PERIOD
 from evidence.sentences import count_sentences
-from evidence.streams import PERIOD, Stream
+from evidence.streams import Stream
 
 from tests.unit.made_streams import SPAN, meanings
 from vljepa_ros.runtime import Decoded
