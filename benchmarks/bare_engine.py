@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from vljepa_ros.runtime import FASTEST, Engine
+from vljepa_ros.runtime.engine import STREAM_QUERY
 
-QUERY = "What is happening?"
 CANDIDATES = ("yes", "no", "a red ball", "an empty table")
 
 
@@ -31,11 +31,11 @@ def time_frames(width: int, height: int, frames: int) -> dict[str, Any]:
 
     def frame() -> None:
         window.append(engine.encode_frames([noise])[0])
-        engine.predict(list(window), [QUERY])
+        engine.predict(list(window), [STREAM_QUERY])
 
     def question() -> None:
         tokens = engine.encode_frames([noise] * length)
-        engine.rank(engine.predict(list(tokens), [QUERY])[0], CANDIDATES)
+        engine.rank(engine.predict(list(tokens), [STREAM_QUERY])[0], CANDIDATES)
 
     for _ in range(length):  # until the window is full and all is warm
         frame()

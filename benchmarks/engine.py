@@ -22,6 +22,7 @@ import numpy as np
 from results import report, row
 
 from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime.engine import LABEL_QUERY, STREAM_QUERY
 from vljepa_ros.runtime.parity import clip_frames
 from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.training.evaluate import Evaluation
@@ -32,7 +33,6 @@ CONFIGS = {
     "onnx int8": EngineConfig(backend="onnx", precision="int8"),
 }
 GOALS = {"onnx fp32": "at least 1.3x", "onnx int8": "at least 2x"}
-QUERY = "What is happening?"
 QUERIES = [
     f"What is {which} doing?"
     for which in ["it", "he", "she", "one", "this", "that", "everyone", "they"]
@@ -68,7 +68,7 @@ def backends(engines: Mapping[str, Engine]) -> list[dict[str, Any]]:
         tokens = list(engine.encode_frames([frame] * 4))
 
         def see(engine: Engine = engine, tokens: list[Any] = tokens) -> None:
-            engine.predict([*tokens[:3], *engine.encode_frames([frame])], [QUERY])
+            engine.predict([*tokens[:3], *engine.encode_frames([frame])], [STREAM_QUERY])
 
         calls[name] = see
     embedding = next(iter(engines.values())).encode_text(["the robot arm lifts the red cube"])
@@ -88,10 +88,10 @@ def cache(folder: Path) -> list[dict[str, Any]]:
     tokens = list(engine.encode_frames(frames))
 
     def one() -> None:
-        engine.predict([*tokens[1:], *engine.encode_frames(frames[:1])], [QUERY])
+        engine.predict([*tokens[1:], *engine.encode_frames(frames[:1])], [STREAM_QUERY])
 
     def whole() -> None:
-        engine.predict(list(engine.encode_frames(frames)), [QUERY])
+        engine.predict(list(engine.encode_frames(frames)), [STREAM_QUERY])
 
     times = medians({"one new frame": one, "encoding all": whole})
     what = "a window of eight frames"
@@ -110,7 +110,7 @@ def queries(engine: Engine) -> list[dict[str, Any]]:
 
     one, many = "one query", "8 queries and 100 labels"
     times = medians(
-        {one: lambda: see([QUERY], []), many: lambda: see([*QUERIES, "What is shown?"], LABELS)}
+        {one: lambda: see([STREAM_QUERY], []), many: lambda: see([*QUERIES, LABEL_QUERY], LABELS)}
     )
     details = {"ours_ms": round(times[many], 2), "against_ms": round(times[one], 2)}
     return [row(f"a frame: {many}", one, times[many] / times[one], "under 1.5x", details)]

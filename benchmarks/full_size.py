@@ -23,11 +23,12 @@ from typing import Any
 import published
 import torch
 import yaml
-from engine import QUERY, compared, medians
+from engine import compared, medians
 from results import report, row
 
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, save_checkpoint
 from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime.engine import STREAM_QUERY
 from vljepa_ros.runtime.parity import clip_frames
 from vljepa_ros.training.config import TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Batch, Sampler
@@ -70,7 +71,7 @@ def watching(model: Path, device: str) -> list[dict[str, Any]]:
     frames = list(clip_frames(seconds, info.input_width))
     seen = medians(
         {
-            name: lambda e=engine: e.predict(list(e.encode_frames(frames)), [QUERY])
+            name: lambda e=engine: e.predict(list(e.encode_frames(frames)), [STREAM_QUERY])
             for name, engine in engines.items()
         }
     )

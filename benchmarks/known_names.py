@@ -34,6 +34,7 @@ from torch import Tensor
 from vljepa_ros.model import VLJEPA, VLJEPAConfig
 from vljepa_ros.model.x_encoder import XEncoder
 from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime.engine import LABEL_QUERY
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.evaluate import Evaluation
@@ -46,7 +47,6 @@ WAYS = 10
 REPEATS = 8  # random parts of the names
 TRAINED_WINDOWS, ASKED_WINDOWS = 8000, 400
 RIDGE = 1e4  # chosen on the validation split, with all names
-QUERY = "What is shown?"
 Rows = NDArray[np.float32]
 
 
@@ -126,7 +126,7 @@ class CutOuts:
         """Share right of the shipped weights, of the same windows."""
         right = 0
         for (_, episode, numbers), choices in zip(self.asked, self.choices, strict=True):
-            predicted = engine.predict(list(episode.frames[numbers]), [QUERY])[0]
+            predicted = engine.predict(list(episode.frames[numbers]), [LABEL_QUERY])[0]
             right += engine.rank(predicted, choices).best == 0
         return right / len(self.asked)
 

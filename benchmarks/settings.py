@@ -22,13 +22,12 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from vljepa_ros.runtime import FASTEST, Engine
-from vljepa_ros.runtime.engine import MIN_CONFIDENCE
+from vljepa_ros.runtime.engine import MIN_CONFIDENCE, STREAM_QUERY
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import window_frames
 from vljepa_ros.training.evaluate import Evaluation
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
-from vljepa_ros.training.phrases import EVENT_QUERIES
 from vljepa_ros.training.trials import (
     CHOICE_KINDS,
     TOLD_KINDS,
@@ -46,7 +45,7 @@ _TEMPERATURES = (0.035, 0.05, 0.07, 0.1)
 def gate_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Which events of the tabletop episodes a shift follows, and which shifts follow none."""
     episodes, window = evaluation.sources["tabletop"], evaluation.window
-    query = [EVENT_QUERIES[0]]
+    query = [STREAM_QUERY]
     streams = [
         np.concatenate(
             [

@@ -27,10 +27,9 @@ from vljepa_ros import demo
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime import FASTEST, Engine, EngineConfig
 from vljepa_ros.runtime.describer import Describer
+from vljepa_ros.runtime.engine import MAX_RATE, STREAM_QUERY
 from vljepa_ros.streaming import ChangeGate, FrameWindow, GateConfig
 
-RATE = 4  # frames a second
-QUERY = "What is happening?"
 CLIP = Path(demo.__file__).parent / "tabletop.mp4"
 TRAINED = Path("runs/evidence/full/prediction")  # of `make evidence`
 
@@ -38,16 +37,16 @@ TRAINED = Path("runs/evidence/full/prediction")  # of `make evidence`
 def frames(minutes: float) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
     """Passes of the clip, stamps in ns and RGB pictures."""
     clip = cv2.VideoCapture(str(CLIP))
-    step = round(clip.get(cv2.CAP_PROP_FPS) / RATE)
+    step = round(clip.get(cv2.CAP_PROP_FPS) / MAX_RATE)
     number = passes = 0
-    while number < minutes * 60 * RATE:
+    while number < minutes * 60 * MAX_RATE:
         if not clip.grab():
             clip.set(cv2.CAP_PROP_POS_FRAMES, 0)
             passes += 1
             continue
         if int(clip.get(cv2.CAP_PROP_POS_FRAMES)) % step == 0:
             bgr = clip.retrieve()[1]
-            yield passes, number * 10**9 // RATE, np.ascontiguousarray(bgr[..., ::-1])
+            yield passes, round(number * 1e9 / MAX_RATE), np.ascontiguousarray(bgr[..., ::-1])
             number += 1
 
 
@@ -72,7 +71,7 @@ def watch(minutes: float, config: EngineConfig) -> Counter[str]:
         if number != passed:
             describer, passed = Describer(engine), number
         begun = time.process_time()
-        (embedding,) = engine.predict(tokens, [QUERY])
+        (embedding,) = engine.predict(tokens, [STREAM_QUERY])
         shift = gate.update(stamp, embedding)
         watched = time.process_time()
         if shift is not None:
@@ -101,7 +100,7 @@ def caption(minutes: float) -> Counter[str]:
     for _, _, tokens in windows(engine, minutes, spent):
         filled = np.stack([tokens[0]] * (engine.info.window_frames - len(tokens)) + tokens)
         begun = time.process_time()
-        model.caption(filled, QUERY)
+        model.caption(filled, STREAM_QUERY)
         spent["captioning"] += time.process_time() - begun
     return spent
 

@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evidence.kept import code, code_of
+from evidence.kept import code, code_of, digest
+from vljepa_ros.runtime.engine import MAX_RATE
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.shards import FRAME_SIZE, SPLITS, ShardWriter, encode_jpeg
 from vljepa_ros.training.tabletop.camera import Camera
@@ -29,7 +30,7 @@ from vljepa_ros.training.tabletop.layout import draw_layout
 from vljepa_ros.training.tabletop.script import Script
 from vljepa_ros.training.tabletop.timeline import Track
 
-PERIOD = 0.25  # s between frames, the embedder's default
+PERIOD = 1 / MAX_RATE  # s between frames
 KINDS = ("validation", "test", "test-still")
 
 _DRAWN = ("training/tabletop", "training/phrases.py", "training/shards.py", "runtime/images.py")
@@ -51,7 +52,7 @@ Array = NDArray[np.float64]
 @cache
 def drawn_by() -> str:
     """A digest of the code that plans and draws streams: what other code drew is not the same."""
-    return f"{code_of([Path(__file__)])}-{code(*_DRAWN)}"
+    return f"{code_of([Path(__file__)])}-{digest(PERIOD, code(*_DRAWN))}"
 
 
 @dataclass(frozen=True)

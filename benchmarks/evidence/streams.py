@@ -20,6 +20,7 @@ from evidence.drawing import PERIOD, drawn_by, write_stream
 from evidence.kept import code, code_of, digest
 from evidence.store import made_by
 from vljepa_ros.runtime import Engine, EngineInfo
+from vljepa_ros.runtime.engine import STREAM_QUERY
 from vljepa_ros.streaming import FrameWindow
 from vljepa_ros.training.language import make_sample
 from vljepa_ros.training.shards import (
@@ -30,7 +31,6 @@ from vljepa_ros.training.shards import (
     shard_path,
 )
 
-QUERY = "What is happening?"  # the embedder's default
 WORKERS = 2  # processes
 
 Array = NDArray[np.float64]
@@ -121,14 +121,14 @@ def embed(engine: Engine, jpegs: list[bytes]) -> NDArray[np.float32]:
     rows = []
     for number, jpeg in enumerate(jpegs):
         window.add(round(number * PERIOD * 1e9), engine.encode_frames([decode_jpeg(jpeg)])[0])
-        rows.append(engine.predict([tokens for _, tokens in window.sample()], [QUERY])[0])
+        rows.append(engine.predict([tokens for _, tokens in window.sample()], [STREAM_QUERY])[0])
     return np.stack(rows)
 
 
 def embedded_by(info: EngineInfo) -> str:
     """What decides the embeddings of the streams: the model, all code, and what it is asked."""
     made = code("streaming", "training/shards.py"), code_of([Path(__file__)])
-    return f"{made_by(info)}-{digest(drawn_by(), made, QUERY, PERIOD)}"
+    return f"{made_by(info)}-{digest(drawn_by(), made, STREAM_QUERY)}"
 
 
 def load_streams(

@@ -36,6 +36,7 @@ from evidence.systems import (
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.model.x_encoder import XEncoder
 from vljepa_ros.runtime import FASTEST, Engine
+from vljepa_ros.runtime.engine import LABEL_QUERY
 from vljepa_ros.runtime.images import to_input_size
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
@@ -57,7 +58,6 @@ _log = logging.getLogger(__name__)
 _SEEDS = (0, 1, 2)  # of the trials
 _WAYS = 10  # names to choose from
 _POOL = 100  # windows that a caption's own is searched among
-_QUERY = "What is shown?"  # about photographs; the embedder's default
 _SIDE = 224  # pixels, of the frames
 _SIZES = {False: (200, 100, 40), True: (25, 10, 4)}  # episodes, names, questions a kind
 _NAMES = {
@@ -181,7 +181,7 @@ def photographs(data: Path, encoder: XEncoder) -> list[Task]:
         picture = torch.from_numpy(to_input_size(photograph.rgb, _SIDE)).permute(2, 0, 1)
         with torch.inference_mode():
             tokens = encoder.encode_frames(picture[None]).numpy()
-        sample = Sample("what", _QUERY, (photograph.label,), photograph.label)
+        sample = Sample("what", LABEL_QUERY, (photograph.label,), photograph.label)
         # A photograph fills the window by itself, as the first image of a stream does.
         drawn.append((sample, Episode({}, tokens), [0, 0, 0, 0]))
     choices = draw_choices(shown, _WAYS)

@@ -126,7 +126,7 @@ def test_what_draws_streams_decides_where_they_are_kept(tmp_path):
         assert (Path(vljepa_ros.__file__).parent / part).exists()
 
 
-@pytest.mark.parametrize("name", ["QUERY", "PERIOD", "drawn_by"])
+@pytest.mark.parametrize("name", ["STREAM_QUERY", "drawn_by"])
 def test_embeddings_are_kept_for_what_made_them(monkeypatch, name):
     info = Engine.load(config=FASTEST).info
     before = streams.embedded_by(info)

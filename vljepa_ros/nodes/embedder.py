@@ -27,7 +27,7 @@ from vljepa_ros.nodes.process import run
 from vljepa_ros.nodes.qos import RESULTS
 from vljepa_ros.nodes.tokens import shared_tokens
 from vljepa_ros.nodes.worker import Worker
-from vljepa_ros.runtime.engine import TEXT_CACHE, check_text
+from vljepa_ros.runtime.engine import LABEL_QUERY, MAX_RATE, STREAM_QUERY, TEXT_CACHE, check_text
 from vljepa_ros.streaming import FrameWindow, RateLimit
 
 
@@ -79,10 +79,12 @@ class Embedder(ModelNode):
     def __init__(self, *, parts: tuple[str, ...] = _PARTS, arguments: Sequence[str] = ()) -> None:
         super().__init__("embedder", "model_info", parts, arguments)
         queries = f"standing queries, at most {RESULTS.depth}"
-        declare_texts(self, "queries", ["What is happening?"], queries)
+        declare_texts(self, "queries", [STREAM_QUERY], queries)
         declare_texts(self, "labels", [], "labels to classify each window into; none: off")
-        declare(self, "label_query", "What is shown?", "query of the classification")
-        declare(self, "max_rate_hz", 4.0, "frames processed a second; 0: all", span=(0.0, 1000.0))
+        declare(self, "label_query", LABEL_QUERY, "query of the classification")
+        declare(
+            self, "max_rate_hz", MAX_RATE, "frames processed a second; 0: all", span=(0.0, 1000.0)
+        )
         stride = "n: predict at every nth processed frame; all of them enter the window"
         declare(self, "stride", 1, stride, span=(1, 1000))
         declare_cameras(self)

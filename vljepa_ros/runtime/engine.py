@@ -21,6 +21,9 @@ MAX_TEXT_LENGTH = 2000  # characters
 UNSURE = "I don't know"
 # Of a text that the nodes tell; chosen on the validation split (docs/model_card.md).
 MIN_CONFIDENCE = 0.5
+# What the nodes ask unless they are told otherwise, and the frames a second that they process.
+STREAM_QUERY, LABEL_QUERY = "What is happening?", "What is shown?"
+MAX_RATE = 4.0  # Hz
 TEXT_CACHE = 4096  # embeddings of texts that are kept
 _TEXT_BATCH = 64  # texts embedded together
 

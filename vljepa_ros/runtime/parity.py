@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.errors import EngineError
 from vljepa_ros.runtime.backend import PARTS, Backend, EngineInfo
+from vljepa_ros.runtime.engine import LABEL_QUERY, STREAM_QUERY
 from vljepa_ros.runtime.images import to_input_size
 
 REFERENCE_FILE = "reference.npz"
@@ -21,7 +22,6 @@ _LEAST = {"int8": 0.97, "bf16": 0.97}  # cosine
 _LEAST_ELSE = 0.99
 _SURE = 0.5  # probability of a text
 _STARTS = 10.0, 25.0  # s, where the windows begin in the clip
-_QUERIES = ("What is happening?", "What is shown?")
 _TEXTS = ("a red ball is on the table", "the lamp goes off", "two")
 
 
@@ -143,7 +143,9 @@ def _encode(backend: Backend, frames: NDArray[np.uint8]) -> NDArray[Any]:
 
 def _predict(backend: Backend, tokens: NDArray[Any]) -> NDArray[np.float32]:
     """Embeddings (W * Q, D) of the visual tokens (W, T', ...) of windows."""
-    return np.concatenate([backend.predict(window, _QUERIES) for window in tokens])
+    return np.concatenate(
+        [backend.predict(window, (STREAM_QUERY, LABEL_QUERY)) for window in tokens]
+    )
 
 
 def _lowest_token(ours: NDArray[Any], theirs: NDArray[Any]) -> float:

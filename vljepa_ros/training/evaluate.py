@@ -17,6 +17,7 @@ from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.checkpoint import is_dual_encoder, load_checkpoint
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.runtime import Engine
+from vljepa_ros.runtime.engine import LABEL_QUERY, STREAM_QUERY
 from vljepa_ros.streaming.gate import ChangeGate, GateConfig, Trigger
 from vljepa_ros.training.dataset import Sampler, window_frames
 from vljepa_ros.training.features import Encoded, Episode, load_episodes, load_pictures
@@ -41,8 +42,6 @@ _log = logging.getLogger(__name__)
 
 _POOL = 100  # texts that a window's own is searched among
 _WAYS = 10  # labels of a classification
-_STREAM_QUERY = "What is happening?"
-_LABEL_QUERY = "What is shown?"  # the embedder's default
 _SHARES = ("value", "chance")
 _ALIKE = 0.9999  # least cosine of embeddings that differ by rounding, to fp16 the most
 
@@ -250,7 +249,7 @@ class Evaluation:
             if self.other is not None:
                 shown = self.other.choice([p for p in photographs if p.label != photograph.label])
             tokens = list(self.engine.encode_frames([shown.rgb]))
-            predicted = self.engine.predict(tokens, [_LABEL_QUERY])[0]
+            predicted = self.engine.predict(tokens, [LABEL_QUERY])[0]
             of_ten += self.engine.rank(predicted, choices).best == 0
             of_all += labels[self.engine.rank(predicted, labels).best] == photograph.label
         trials = len(photographs)
@@ -267,7 +266,7 @@ class Evaluation:
             period = int(episode.facts["frame_period"] * 1e9)
             for last in range(len(episode.frames)):
                 window = window_frames(episode, last, self.window)
-                embedding = self._embed(episode, window, _STREAM_QUERY)[0]
+                embedding = self._embed(episode, window, STREAM_QUERY)[0]
                 shift = gate.update(last * period, embedding)
                 decoded += shift is not None
                 first += shift is not None and shift.trigger == Trigger.FIRST
