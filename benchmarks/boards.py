@@ -9,6 +9,7 @@ published to reach of that bound turns it into an expectation.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,7 @@ def vjepa2(frames: int, size: int) -> Work:
 
 def main() -> None:
     """Print the tables."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     columns = ("clip (frames x pixels)", "TFLOP", "published, ms")
     columns += ("PyTorch by this method, ms", "computed / published")
     print(f"| {' | '.join(columns)} |")

@@ -169,6 +169,8 @@ def main() -> None:
     options = parser.parse_args()
     engine = Engine.load(options.model, FASTEST)
     evaluation = Evaluation(engine, options.data, "val")
+    if "tabletop" not in evaluation.sources:
+        parser.error(f"{options.data} has no tabletop episodes to watch; run `vljepa data` first")
     rows = {
         "model": engine.info.model_id,
         "gate": gate_rows(evaluation),

@@ -9,6 +9,10 @@ class InputError(VljepaError, ValueError):
     """An image, an embedding or a text that cannot be used as given."""
 
 
+class DivergedError(InputError):
+    """Training whose gradient is not finite: it learns too fast, or in too little precision."""
+
+
 class CheckpointError(VljepaError):
     """Weights or a configuration that are missing, damaged or do not fit each other."""
 

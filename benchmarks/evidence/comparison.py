@@ -27,7 +27,7 @@ from evidence.costs import measure_costs
 from evidence.episodes import load_first
 from evidence.kept import Kept, code, digest
 from evidence.questions import Questions, chance, draw_questions, perfect_cider, score
-from vljepa_ros.errors import InputError
+from vljepa_ros.errors import DivergedError
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
 from vljepa_ros.runtime.frames import FrameEncoder
@@ -152,7 +152,7 @@ class Comparison:
         """The learning rate whose short run scores best on the validation split, and the scores.
 
         The score is the mean of three shares: of the perfect CIDEr, of top-1, and of VQA. A rate
-        without another is not tried.
+        without another is not tried, and one by which training diverges has the score 0.
         """
         rates = self.settings.rates
         if len(rates) == 1:
@@ -161,7 +161,7 @@ class Comparison:
         def tried(rate: float) -> float:
             try:
                 arm = self._train(name, _TRIAL_SEED, rate, self.settings.trial_steps)
-            except InputError:  # a gradient that is not finite
+            except DivergedError:
                 return 0.0
             scored, asked = self._score(arm, "val"), self.asked("val")
             shares = [

@@ -7,7 +7,6 @@ embeddings and tokens can be compared after equally many samples.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +41,6 @@ from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
 from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.photographs import draw_choices, load_photographs
-from vljepa_ros.training.sources import SourceError
 from vljepa_ros.training.trials import (
     CHOICE_KINDS,
     Draw,
@@ -52,8 +50,6 @@ from vljepa_ros.training.trials import (
     is_asked,
     names_shown,
 )
-
-_log = logging.getLogger(__name__)
 
 _SEEDS = (0, 1, 2)  # of the trials
 _WAYS = 10  # names to choose from
@@ -93,6 +89,9 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
         work: folder of this claim, beside that of claim 1, whose models are trained if missing.
         quick: a subset.
         progress: where to show bars.
+
+    Raises:
+        SourceError: the photographs cannot be fetched.
     """
     comparison = compare(data, work.parent / "prediction", quick, progress)
     engine, minilm = Engine.load(config=FASTEST), published_embed()
@@ -170,12 +169,12 @@ def tasks_of(
 
 
 def photographs(data: Path, encoder: XEncoder) -> list[Task]:
-    """Naming everyday photographs, nothing like which was trained on; none without a network."""
-    try:
-        shown = load_photographs(data / "sources")
-    except SourceError as error:
-        _log.warning("The photographs are left out: %s", error)
-        return []
+    """Naming everyday photographs, nothing like which was trained on.
+
+    Raises:
+        SourceError: they cannot be fetched; a result without them would be kept as whole.
+    """
+    shown = load_photographs(data / "sources")
     drawn = []
     for photograph in shown:
         picture = torch.from_numpy(to_input_size(photograph.rgb, _SIDE)).permute(2, 0, 1)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.language import Sample
+from vljepa_ros.training.sources import SourceError
 from vljepa_ros.training.trials import Draw
 
 _WINDOW = WindowConfig(4, 0.5, 1)
@@ -100,6 +101,18 @@ def test_the_image_net_head_is_the_mean_of_the_frames_classes() -> None:
     system = image_net_head(encoder, embed=lambda texts: np.zeros((len(texts), 2), np.float32))
     draw: Draw = (Sample("what", "?", ("",), ""), Episode({}, tokens), [0, 1, 2, 3])
     np.testing.assert_allclose(system.see(draw), np.array([4, 6]) / 52**0.5, rtol=1e-3)
+
+
+def test_a_result_without_the_photographs_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(cache: Path) -> list[Any]:
+        raise SourceError("put the wheel there")
+
+    monkeypatch.setattr(tasks, "load_photographs", offline)
+    encoder: Any = None
+    with pytest.raises(SourceError, match="put the wheel there"):
+        tasks.photographs(tmp_path, encoder)
 
 
 def test_the_table_and_the_picture_tell_each_system(tmp_path: Path) -> None:

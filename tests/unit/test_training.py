@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.errors import CheckpointError, DivergedError, InputError
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.checkpoint import save_checkpoint
 from vljepa_ros.model.config import (
@@ -210,7 +210,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_and_is_not_kept(
     data: Path, tmp_path: Path
 ) -> None:
     fast = replace(CONFIG.finetuning, learning_rate=1e30, warmup_steps=0)
-    with pytest.raises(InputError, match="the gradient of step 2 is not finite"):
+    with pytest.raises(DivergedError, match="the gradient of step 2 is not finite"):
         train(replace(CONFIG, finetuning=fast), data, tmp_path)
     assert not list(tmp_path.glob("finetuning/step-*"))
 

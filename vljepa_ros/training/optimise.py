@@ -25,7 +25,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 
-from vljepa_ros.errors import CheckpointError, InputError
+from vljepa_ros.errors import CheckpointError, DivergedError, InputError
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Batch, Sampler
 
@@ -95,7 +95,8 @@ def run_stage(
 
     Raises:
         InputError: the processes cannot share a batch evenly, or do not work together as
-            DistributedDataParallel does it; or a gradient is not finite.
+            DistributedDataParallel does it.
+        DivergedError: a gradient is not finite.
         CheckpointError: a checkpoint does not fit.
     """
     accelerator = _accelerator(step, stage, config, run)
@@ -133,7 +134,7 @@ def run_stage(
         try:
             loss = _learn(accelerator, shared, optimizer, batch)
         except FloatingPointError as error:
-            raise InputError(
+            raise DivergedError(
                 f"{name}: the gradient of step {done} is not finite; lower the learning rate or "
                 f"take fp32, and go on from the last checkpoint in {run / name}"
             ) from error
