@@ -85,16 +85,23 @@ def watch(minutes: float, config: EngineConfig) -> Counter[str]:
     return spent
 
 
-def caption(minutes: float) -> Counter[str]:
-    """CPU in s of the token-space VLM, which captions every frame.
+def trained() -> Path:
+    """Folder of the token-space VLM.
 
     Raises:
         InputError: `make evidence` has not trained one.
     """
     # Imported here: the rest needs no torch.
+    from evidence.arms import find_token_model
+
+    return find_token_model(TRAINED)
+
+
+def caption(minutes: float, folder: Path) -> Counter[str]:
+    """CPU in s of the token-space VLM of a folder, which captions every frame."""
     from evidence.arms import load_token_model
 
-    model = load_token_model(TRAINED)
+    model = load_token_model(folder)
     engine = Engine.load(config=EngineConfig())
     spent: Counter[str] = Counter()
     for _, _, tokens in windows(engine, minutes, spent):
@@ -114,14 +121,15 @@ def compared(minutes: float) -> list[dict[str, Any]]:
     every = "decoding every processed frame"
     rows = [row(f"{what}, {selective}", every, ratio, "at least 3x", dict(ours))]
     try:
-        theirs = caption(minutes)
+        folder = trained()
     except InputError as error:
         print(f"left out: {error}", file=sys.stderr)
         return rows
+    theirs = caption(minutes, folder)
     ours = watch(minutes, EngineConfig())
     selected = ours["encoding"] + ours["watching"] + ours["at shifts"]
     ratio = (theirs["encoding"] + theirs["captioning"]) / selected
-    details = {"vl-jepa": dict(ours), "vlm": dict(theirs)}
+    details = {"vl-jepa": dict(ours), "vlm": dict(theirs), "trained": str(folder)}
     captioning = "token-space VLM captioning every processed frame"
     return [*rows, row(f"{what}, {selective}, torch", captioning, ratio, "at least 5x", details)]
 

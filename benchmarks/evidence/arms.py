@@ -178,32 +178,28 @@ def save_token_model(model: TokenModel, folder: Path) -> None:
     (folder / _CONFIG).write_text(json.dumps(asdict(model.body.config)), encoding="utf-8")
 
 
-def _find_token_model(work: Path) -> Path:
+def find_token_model(work: Path) -> Path:
     """Folder of the token-space VLM that claim 1 trained.
 
     Args:
-        work: folder of claim 1; of several runs in it the one of the most steps is taken.
+        work: folder of claim 1; of several runs in it the newest of the most steps is taken.
 
     Raises:
         InputError: there is none.
     """
-    folders = [path.parent for path in work.glob(f"*/{TokenArm.name}/{_CONFIG}")]
-    if not folders:
+    found = list(work.glob(f"*/{TokenArm.name}/{_CONFIG}"))
+    if not found:
         raise InputError(f"no token-space VLM in {work}; run: make evidence")
-    return max(folders, key=lambda path: int(path.parent.name.partition("-")[0]))
+    return max(found, key=_steps_and_time).parent
+
+
+def _steps_and_time(config: Path) -> tuple[int, int]:
+    run = config.parents[1].name
+    return int(run.partition("-")[0]), config.stat().st_mtime_ns
 
 
 def load_token_model(folder: Path) -> TokenModel:
-    """What `save_token_model` wrote, for evaluation.
-
-    Args:
-        folder: which it wrote to, or that of all of claim 1.
-
-    Raises:
-        InputError: there is none.
-    """
-    if not (folder / _CONFIG).is_file():
-        folder = _find_token_model(folder)
+    """What `save_token_model` wrote to a folder, for evaluation."""
     config = PredictorConfig(**json.loads((folder / _CONFIG).read_text("utf-8")))
     state = load_file(folder / _WEIGHTS)
     base = VLJEPA(base_config(config, NoDecoderConfig()))

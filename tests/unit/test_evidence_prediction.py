@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,14 +13,22 @@ import numpy as np
 import pytest
 import torch
 from evidence import comparison, prediction, token_model
-from evidence.arms import EmbeddingArm, TextSampler, TokenArm, base_config, load_token_model
+from evidence.arms import (
+    EmbeddingArm,
+    TextSampler,
+    TokenArm,
+    base_config,
+    find_token_model,
+    load_token_model,
+)
 from evidence.comparison import Comparison, Settings
+from evidence.kept import Kept
 from evidence.questions import right_choices
 from evidence.token_model import TokenModel, TokenStep
 from rich.progress import Progress
 from torch import Tensor
 
-from vljepa_ros.errors import InputError
+from vljepa_ros.errors import DivergedError, InputError
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.model.config import PredictorConfig, YDecoderConfig
 from vljepa_ros.model.efficientnet import EfficientNet
@@ -234,7 +243,7 @@ def test_a_killed_comparison_goes_on_to_the_same_result(
     assert whole["samples"] == [8, 16]
     assert [len(curve) for curve in whole["curves"]["vlm"]] == [2, 2]
     assert any(one != other for one, other in whole["curves"].values()), "seeds differ"
-    told, arm = load_token_model(tmp_path / "whole"), first.final("vlm")
+    told, arm = load_token_model(find_token_model(tmp_path / "whole")), first.final("vlm")
     window = load_episodes(data, ("composites",), "test", (54, 976))[0].frames[[0, 1, 2, 3]]
     tokens = window.astype(np.float32)
     (expected,) = arm.captions(torch.from_numpy(tokens)[None], ["What?"])
@@ -248,9 +257,40 @@ def test_a_killed_comparison_goes_on_to_the_same_result(
     assert "nan" not in text
 
 
+def test_only_a_rate_by_which_training_diverges_has_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = Comparison.__new__(Comparison)
+    tried.settings, tried.kept = TINY, Kept(tmp_path)
+    errors: dict[float, Exception] = {
+        1e-2: DivergedError("too fast"),
+        1e-3: InputError("the data is damaged"),
+    }
+
+    def fail(name: str, seed: int, rate: float, steps: int) -> None:
+        raise errors[rate]
+
+    monkeypatch.setattr(tried, "_train", fail)
+    with pytest.raises(InputError, match="damaged"):
+        tried._rates("vlm")
+    errors[1e-3] = DivergedError("still too fast")
+    assert tried._rates("vlm")["scores"] == {"0.01": 0.0, "0.001": 0.0}
+
+
 def test_a_token_model_that_was_not_trained_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="make evidence"):
-        load_token_model(tmp_path)
+        find_token_model(tmp_path)
+
+
+def test_the_newest_token_model_of_the_most_steps_is_taken(tmp_path: Path) -> None:
+    for age, run in enumerate(("64-c", "1024-b", "1024-d", "1024-a")):
+        config = tmp_path / run / "vlm" / "config.json"
+        config.parent.mkdir(parents=True)
+        config.touch()
+        os.utime(config, (0, 100 - age))
+    assert find_token_model(tmp_path) == tmp_path / "1024-b" / "vlm"
+    os.utime(tmp_path / "1024-d" / "vlm" / "config.json", (0, 1000))
+    assert find_token_model(tmp_path) == tmp_path / "1024-d" / "vlm"
 
 
 def test_texts_alone_are_those_of_a_sampler(data: Path) -> None:
