@@ -7,7 +7,8 @@ so that it runs without an account of the hub, the published parts are written b
 their own formats, with random numbers. FOLDER keeps them, and `vljepa-1.6b.yaml` that names them,
 with which `vljepa train` runs too.
 
-Alternatives take turns, call by call; what is compared are the medians.
+Alternatives of watching take turns, call by call; the steps of learning are all in bf16, then all
+in fp32, for each size of batch. What is compared are the medians.
 """
 
 from __future__ import annotations

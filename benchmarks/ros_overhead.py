@@ -4,9 +4,9 @@
 
 Both receive the same camera, make the model's input of each image, and publish an embedding; the
 model is left out of both. The naive node does as most do: a Python message, cv_bridge (where it
-imports, otherwise rosbags-image), PIL, the preprocessing of torchvision, `.tolist()`. A third node
-takes the bytes of each image, does nothing with them, and publishes: what receiving itself costs.
-They take turns with the camera, and the others wait.
+imports, otherwise rosbags-image), PIL, NumPy to normalise, `.tolist()`. A third node takes the
+bytes of each image, does nothing with them, and publishes: what receiving itself costs. They take
+turns with the camera, and the others wait.
 """
 
 from __future__ import annotations
