@@ -8,6 +8,7 @@ from statistics import mean
 from typing import Any
 
 from evidence.document import table, times
+from evidence.names import GATE, MEMORY, WARD
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,6 @@ def _kind(kind: str) -> Callable[[Any], str]:
     return find
 
 
-_GATE, _NODES = "our gate", "our gate and decoder"  # as `selection` names them
 _ARMS = ("vl-jepa", "vlm")
 _SEEING = ("vl-jepa: query", "vl-jepa: x-encoder", "vl-jepa: predictor")
 _WRITTEN = "our decoder learned from texts of ours, the paper's was pretrained"
@@ -159,28 +159,28 @@ ROWS = (
         "selection",
         "decodes saved at equal CIDEr, clustering of the finished video",
         "2.85x (0.35 Hz against 1 Hz)",
-        _saved("Ward clustering"),
+        _saved(WARD),
         "taken where it decodes as often as our gate",
     ),
     Row(
         "selection",
         "the same, of averaged embeddings",
         "",
-        _saved("Ward clustering, averaged"),
+        _saved(f"{WARD}, averaged"),
         "the paper shows it in its plot only",
     ),
     Row(
         "selection",
         "decodes saved at equal CIDEr, live",
         "",
-        _saved(_GATE),
+        _saved(GATE),
         "the paper sketches it (section 2) and does not measure it",
     ),
     Row(
         "selection",
         "decodes saved at equal CIDEr, live, each meaning decoded once",
         "",
-        _saved(_NODES),
+        _saved(MEMORY),
         "not in the paper; even intervals decode each time",
     ),
     Row(
@@ -195,7 +195,7 @@ ROWS = (
         "seconds between decodes / between annotations",
         "2.85 / 2.5",
         lambda r: (
-            f"{_way(r, _GATE)['interval']:.2f} / {r['streams']['seconds_per_annotation']:.1f}"
+            f"{_way(r, GATE)['interval']:.2f} / {r['streams']['seconds_per_annotation']:.1f}"
         ),
     ),
     Row(
@@ -251,7 +251,7 @@ def opening(result: Any) -> str:
     """What the README says about claim 2, next to its picture."""
     streams = result["streams"]
     return (
-        f"Writing a sentence at even intervals takes **{_saved(_GATE)(result)}** as "
+        f"Writing a sentence at even intervals takes **{_saved(GATE)(result)}** as "
         f"many sentences as the change gate, which decides live, for descriptions of the same "
         f"quality (equal CIDEr, a score of captions; {streams['counts']['test']} held-out streams "
         f"of {streams['seconds']:g} s). The nodes also reuse the sentence of a meaning that they "

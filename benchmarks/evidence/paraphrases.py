@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import Progress
 
 from evidence.changes import KINDS, Reader
@@ -28,16 +27,18 @@ from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode
 from vljepa_ros.training.metrics import Metric
 from vljepa_ros.training.paraphrases import (
+    CHANCE,
+    Cosines,
     Embed,
     Triplet,
     caption_triplets,
+    cosines,
+    hits,
     written_triplets,
 )
 from vljepa_ros.training.shards import index_shard, list_shards
 
 __all__ = ["draw", "markdown", "run"]
-
-Array = NDArray[np.float64]
 
 SEEDS = (0, 1, 2)
 _SPLIT = "test"
@@ -80,21 +81,6 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
     return result
 
 
-def cosines(embed: Embed, triplets: Sequence[Triplet]) -> Array:
-    """(K, 3): between the wordings, and of each with the changed text."""
-    texts = [text for triplet in triplets for text in triplet]
-    one, two, other = np.moveaxis(
-        embed(texts).astype(np.float64).reshape(len(triplets), 3, -1), 1, 0
-    )
-    pairs = ((one, two), (one, other), (two, other))
-    return np.stack([(a * b).sum(1) for a, b in pairs], axis=1)
-
-
-def hits(similar: Array) -> NDArray[np.bool_]:
-    """(K,) of `cosines`: are the wordings nearest to each other?"""
-    return similar[:, 0] > similar[:, 1:].max(1)
-
-
 def _compare(encoders: dict[str, Embed], triplets: Sequence[Triplet]) -> dict[str, Any]:
     """Both encoders on the same triplets."""
     similar = {when: cosines(encoders[when], triplets) for when in _WHEN}
@@ -107,9 +93,9 @@ def _compare(encoders: dict[str, Embed], triplets: Sequence[Triplet]) -> dict[st
     }
 
 
-def _summary(similar: Array) -> dict[str, Any]:
+def _summary(similar: Cosines) -> dict[str, Any]:
     """Share of right triplets (Wilson's interval), and distances 1 - cosine."""
-    right = Metric("", float(hits(similar).mean()), 1 / 3, len(similar))
+    right = Metric("", float(hits(similar).mean()), CHANCE, len(similar))
     away = 1 - similar
     return {
         "right": [right.value, *right.interval],

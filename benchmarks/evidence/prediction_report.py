@@ -171,11 +171,9 @@ def _ends(result: dict[str, Any]) -> str:
     rows = []
     for metric in METRICS:
         ours, theirs = (_values(result, arm, metric)[:, -1] for arm in _NAMES)
-        gain = ours - theirs
-        told, verdict = f"{gain.mean():+.1f}", "one seed: not told"
-        if len(gain) > 1:
-            half = stats.t.ppf(0.975, len(gain) - 1) * gain.std(ddof=1) / len(gain) ** 0.5
-            low, high = gain.mean() - half, gain.mean() + half
+        told, verdict = f"{np.mean(ours - theirs):+.1f}", "one seed: not told"
+        if len(ours) > 1:
+            low, high = stats.ttest_rel(ours, theirs).confidence_interval()
             told += f" ({low:+.1f} to {high:+.1f})"
             verdict = "yes" if low > 0 else "no, the VLM" if high < 0 else "not told apart"
         rows.append((_TITLES[metric], told, verdict))

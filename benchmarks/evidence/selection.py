@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from evidence.detection import detect
 from evidence.intervals import mean_interval
+from evidence.names import GATE, MEMORY, UNIFORM, UNIFORM_MEMORY
 from evidence.scoring import (
     NEARNESS,
     Curve,
@@ -30,17 +31,7 @@ from evidence.selection_tables import markdown
 from evidence.sentences import count_sentences
 from evidence.streams import Stream
 from evidence.study import FULL, QUICK, SEEDS, Study
-from evidence.sweeps import (
-    GATE,
-    MEMORY,
-    RECALLS,
-    UNIFORM,
-    UNIFORM_MEMORY,
-    Way,
-    nearest_point,
-    offline,
-    ours,
-)
+from evidence.sweeps import RECALLS, Way, nearest_point, offline, ours
 from vljepa_ros.runtime.describer import RECALL_WITHIN
 from vljepa_ros.runtime.engine import MIN_CONFIDENCE
 

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from evidence.names import GATE, MEMORY, TUNED, UNIFORM_MEMORY, WARD
 from evidence.scoring import frontier
-from evidence.sweeps import GATE, MEMORY, TUNED, UNIFORM_MEMORY
 
 _INK, _QUIET, _GRID = "#222222", "#777777", "#e6e6e6"
 _OURS, _WITH_MEMORY = "#1f6091", "#2a9d8f"
@@ -24,8 +24,8 @@ LINES: dict[str, tuple[str, float, str]] = {
     "EWMA": ("#a56eb3", 1.2, "-"),
     "Bayesian": ("#7a8f3c", 1.2, "-"),
     "kernel change points, averaged": ("#b9a26a", 1.2, "-."),
-    "Ward clustering": ("#d98e32", 2.2, "-"),
-    "Ward clustering, averaged": ("#d98e32", 1.4, ":"),
+    WARD: ("#d98e32", 2.2, "-"),
+    f"{WARD}, averaged": ("#d98e32", 1.4, ":"),
     UNIFORM_MEMORY[0]: ("#8a8a8a", 1.4, "--"),
     "uniform": ("#8a8a8a", 2.2, "-"),
     "uniform, averaged": ("#8a8a8a", 1.4, ":"),
@@ -34,8 +34,8 @@ _NAMES = {
     "uniform": "at even times (uniform)",
     "uniform, averaged": "at even times, averaged",
     UNIFORM_MEMORY[0]: "at even times, our decoder",
-    "Ward clustering": "the paper's clustering, offline",
-    "Ward clustering, averaged": "the paper's clustering, averaged",
+    WARD: "the paper's clustering, offline",
+    f"{WARD}, averaged": "the paper's clustering, averaged",
     "kernel change points, averaged": "best segmentation, offline",
     "Bayesian": "Bayesian change points, online",
     "EWMA": "EWMA, online",

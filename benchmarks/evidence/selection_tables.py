@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from evidence.document import table, times
+from evidence.names import GATE, MEMORY, UNIFORM_MEMORY
 from evidence.sentences import sentences_table
-from evidence.sweeps import GATE, MEMORY, UNIFORM_MEMORY
 
 
 def markdown(result: dict[str, Any]) -> str:

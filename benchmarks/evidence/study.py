@@ -11,21 +11,11 @@ from rich.progress import Progress
 
 from evidence.detectors import remembered
 from evidence.kept import Kept, code, digest
+from evidence.names import GATE, MEMORY, UNIFORM
 from evidence.scoring import Curve, Score, Texts, from_rows, saving, score, to_rows
 from evidence.store import made_by
 from evidence.streams import load_streams, make_streams
-from evidence.sweeps import (
-    GATE,
-    MEMORY,
-    RECALLS,
-    UNIFORM,
-    Way,
-    choose,
-    offline,
-    ours,
-    to_choose,
-    uniform_recalling,
-)
+from evidence.sweeps import RECALLS, Way, choose, offline, ours, to_choose, uniform_recalling
 from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.streaming import GateConfig
 

@@ -13,16 +13,12 @@ from numpy.typing import NDArray
 from evidence import detectors
 from evidence.detectors import Decode, RunLengths
 from evidence.drawing import PERIOD
+from evidence.names import GATE, MEMORY, TUNED, UNIFORM_MEMORY, WARD
 from evidence.scoring import Curve, Score, Texts, at_interval, frontier, score
 from evidence.streams import Stream
 from vljepa_ros.runtime.describer import RECALL_WITHIN
 from vljepa_ros.streaming import GateConfig
 
-GATE = "our gate"
-MEMORY = "our gate and decoder"
-TUNED = "our gate, tuned"
-UNIFORM = ("uniform", "uniform, averaged")
-UNIFORM_MEMORY = ("uniform, our decoder", "uniform, averaged, our decoder")
 RECALLS = (0.0, 0.02, 0.05, 0.08, 0.1, 0.15, 0.2)
 _DIMS = 6  # principal components that the Bayesian detector watches
 
@@ -65,7 +61,7 @@ def offline() -> list[Way]:
     """Uniform decoding, the paper's clustering, and the best segmentation as a bound."""
     ways = []
     for pooled, ending in ((False, ""), (True, ", averaged")):
-        for name, cut in (("uniform", detectors.uniform), ("Ward clustering", detectors.ward)):
+        for name, cut in (("uniform", detectors.uniform), (WARD, detectors.ward)):
             decode = partial(_by_interval, cut, pooled)
             ways.append(Way(name + ending, False, "", INTERVALS, decode))
     ways.append(

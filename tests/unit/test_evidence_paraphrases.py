@@ -23,23 +23,6 @@ def unit(rows: Sequence[Sequence[float]]) -> NDArray[np.float32]:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_a_triplet_is_right_only_if_the_wordings_are_nearest_to_each_other() -> None:
-    angles = {"a": 0.0, "b": 1.0, "c": 1.9, "d": 3.0, "e": 2.0}
-
-    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        return unit([[np.cos(angles[text]), np.sin(angles[text])] for text in texts])
-
-    triplets = [("a", "b", "d"), ("a", "b", "c"), ("c", "d", "a"), ("a", "d", "b")]
-    similar = paraphrases.cosines(embed, triplets)
-    wanted = np.cos([[1.0, 3.0, 2.0], [1.0, 1.9, 0.9], [1.1, 1.9, 3.0], [3.0, 1.0, 2.0]])
-    assert similar == pytest.approx(wanted, abs=1e-6)
-    assert paraphrases.hits(similar).tolist() == [True, False, True, False]
-
-
-def test_a_tie_is_no_hit() -> None:
-    assert not paraphrases.hits(np.array([[0.5, 0.5, 0.1]]))[0]
-
-
 @pytest.mark.parametrize(
     ("text", "other", "kind"),
     [

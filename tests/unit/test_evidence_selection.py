@@ -11,6 +11,7 @@ for needed in ("pycocoevalcap", "ruptures", "sklearn", "bayesian_changepoint_det
 from evidence import selection, sweeps
 from evidence.captions import cider
 from evidence.detectors import Decode
+from evidence.names import GATE, MEMORY, UNIFORM, UNIFORM_MEMORY
 from evidence.scoring import (
     Score,
     about,
@@ -26,7 +27,6 @@ from evidence.scoring import (
     to_rows,
 )
 from evidence.selection_picture import LINES
-from evidence.sweeps import GATE, MEMORY, UNIFORM, UNIFORM_MEMORY
 
 from tests.unit.made_streams import CHANGES_APART, SPAN, embeddings, meanings, stream
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.training import phrases
 from vljepa_ros.training.metrics import Metric
-from vljepa_ros.training.paraphrases import triplet_metric, written_triplets
+from vljepa_ros.training.paraphrases import cosines, hits, triplet_metric, written_triplets
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,14 @@ def test_a_triplet_counts_only_if_the_paraphrases_are_nearest_to_each_other() ->
     metric = triplet_metric("", embed, triplets)
     assert metric.trials == 4
     assert metric.value == 0.5  # in the second c is nearer to b, in the last b is to a
+    similar = cosines(embed, triplets)
+    wanted = np.cos([[1.0, 3.0, 2.0], [1.0, 1.9, 0.9], [1.1, 1.9, 3.0], [3.0, 1.0, 2.0]])
+    assert similar == pytest.approx(wanted, abs=1e-6)
+    assert hits(similar).tolist() == [True, False, True, False]
+
+
+def test_a_tie_is_no_hit() -> None:
+    assert not hits(np.array([[0.5, 0.5, 0.1]]))[0]
 
 
 def test_the_written_triplets_are_whole_and_differ() -> None:
