@@ -37,36 +37,14 @@ def measure_costs(
         labels: among which the window's is chosen.
         rounds: of both.
     """
-    model, window = embedding.model, embedding.model.window
-    known = model.encode_text(labels)
-    spent: dict[str, list[float]] = defaultdict(list)
-
-    def lap(name: str, begun: float) -> float:
-        now = time.perf_counter()
-        spent[name].append((now - begun) * 1e3)
-        return time.perf_counter()
+    window, laps = embedding.model.window, _Laps()
+    known = embedding.model.encode_text(labels)
 
     def ours(frames: Tensor, queries: list[str]) -> None:
-        now = time.perf_counter()
-        query, mask = model.query(queries)
-        now = lap("vl-jepa: query", now)
-        tokens = model.encode_frames(frames)[None]
-        now = lap("vl-jepa: x-encoder", now)
-        predicted = F.normalize(model.predictor(tokens, query, mask), dim=-1)
-        now = lap("vl-jepa: predictor", now)
-        model.decode(predicted)
-        now = lap("vl-jepa: decoding", now)
-        (predicted @ known.T).argmax()
-        lap("vl-jepa: label", now)
+        _answer_by_embedding(embedding, known, frames, queries, laps)
 
     def theirs(frames: Tensor, queries: list[str]) -> None:
-        now = time.perf_counter()
-        tokens = model.encode_frames(frames)[None]
-        now = lap("vlm: x-encoder", now)
-        token.model.generate(tokens, queries)
-        now = lap("vlm: language model", now)
-        token.scores(tokens, queries, labels).argmax()
-        lap("vlm: label", now)
+        _answer_by_tokens(token, embedding, labels, frames, queries, laps)
 
     for number in range(_WARM + rounds):
         episode = episodes[number // 2 % len(episodes)]
@@ -77,8 +55,61 @@ def measure_costs(
         for answer in (ours, theirs) if number % 2 else (theirs, ours):
             answer(frames, queries)
     return {
-        "ms": {name: median(laps[_WARM:]) for name, laps in spent.items()},
+        "ms": {name: median(ms[_WARM:]) for name, ms in laps.spent.items()},
         "labels": len(labels),
         "threads": torch.get_num_threads(),
         "rounds": rounds,
     }
+
+
+class _Laps:
+    """Milliseconds of each part, by name; a lap begins where the one before ended."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, list[float]] = defaultdict(list)
+        self._begun = 0.0
+
+    def start(self) -> None:
+        """Begin the first lap."""
+        self._begun = time.perf_counter()
+
+    def end(self, name: str) -> None:
+        """End a lap, and begin the next."""
+        self.spent[name].append((time.perf_counter() - self._begun) * 1e3)
+        self._begun = time.perf_counter()
+
+
+def _answer_by_embedding(
+    arm: EmbeddingArm, known: Tensor, frames: Tensor, queries: list[str], laps: _Laps
+) -> None:
+    """Of VL-JEPA: a caption, and the nearest of the labels' embeddings (K, D)."""
+    model = arm.model
+    laps.start()
+    query, mask = model.query(queries)
+    laps.end("vl-jepa: query")
+    tokens = model.encode_frames(frames)[None]
+    laps.end("vl-jepa: x-encoder")
+    predicted = F.normalize(model.predictor(tokens, query, mask), dim=-1)
+    laps.end("vl-jepa: predictor")
+    model.decode(predicted)
+    laps.end("vl-jepa: decoding")
+    (predicted @ known.T).argmax()
+    laps.end("vl-jepa: label")
+
+
+def _answer_by_tokens(
+    arm: TokenArm,
+    seeing: EmbeddingArm,
+    labels: Sequence[str],
+    frames: Tensor,
+    queries: list[str],
+    laps: _Laps,
+) -> None:
+    """Of the token-space VLM, whose frozen X-Encoder is `seeing`'s: the same."""
+    laps.start()
+    tokens = seeing.model.encode_frames(frames)[None]
+    laps.end("vlm: x-encoder")
+    arm.model.generate(tokens, queries)
+    laps.end("vlm: language model")
+    arm.scores(tokens, queries, labels).argmax()
+    laps.end("vlm: label")

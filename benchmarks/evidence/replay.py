@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from vljepa_ros.runtime import FASTEST, Engine
 from vljepa_ros.runtime.describer import Describer
 from vljepa_ros.streaming import GateConfig
 from vljepa_ros.training.shards import read_shards
+
+if TYPE_CHECKING:
+    from evidence.playing import Heard
 
 _KIND = "test"
 _STREAMS = (1, 3)  # quick, and in full: as cameras at once
@@ -75,10 +78,6 @@ def run(selection: Path, work: Path, quick: bool, progress: Progress) -> dict[st
         }
         for stream, jpegs, ear in zip(played, recorded, heard, strict=True)
     ]
-    ages = {
-        kind: [age for ear in heard for age in getattr(ear, f"{kind}_ages")]
-        for kind in ("shift", "text")
-    }
     span = (engine.info.window_frames - 1) * engine.info.window_period
     return summary(compared, span) | {
         "model_id": engine.info.model_id,
@@ -87,8 +86,15 @@ def run(selection: Path, work: Path, quick: bool, progress: Progress) -> dict[st
         "detection": {
             way: detected(played, [s[way]["changes"] for s in compared], span) for way in _WAYS
         },
-        "ages": {kind: np.percentile(values, (50, 95)).tolist() for kind, values in ages.items()},
+        "ages": {kind: _ages(heard, kind) for kind in ("shift", "text")},
     }
+
+
+def _ages(heard: Sequence[Heard], kind: str) -> list[float]:
+    """Median and 95th percentile in s over all streams."""
+    ages = [age for ear in heard for age in getattr(ear, f"{kind}_ages")]
+    found: list[float] = np.percentile(ages, (50, 95)).tolist()
+    return found
 
 
 def follow(engine: Engine, embeddings: NDArray[np.float32]) -> Told:

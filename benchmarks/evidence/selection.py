@@ -58,37 +58,13 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
     baselines = [curves[name] for name in UNIFORM]
     test = study.streams["test"]
     gate = _at(curves[GATE], knobs[GATE])
-    rows = []
-    for way in ways:
-        curve = curves[way.name]
-        point = _at(curve, knobs[way.name]) if way.name in knobs else None
-        if point is None:
-            point = nearest_point(curve, gate.interval)
-        rows.append(_row(way, curve, point, baselines))
     return {
         "model": study.engine.info.model_id,
         "streams": _described(study.streams),
-        "curves": {
-            way.name: {
-                "causal": way.causal,
-                "points": [
-                    {"knob": s.knob, "interval": s.interval, "cider": s.mean}
-                    for s in curves[way.name]
-                ],
-            }
-            for way in ways
-        },
-        "ways": rows,
+        "curves": {way.name: _points(way, curves[way.name]) for way in ways},
+        "ways": [_row(way, curves[way.name], knobs, gate, baselines) for way in ways],
         "saving_with_recall_on_both": saving_beyond_recall(curves, knobs),
-        "detection": [
-            study.measured(
-                f"detection, {way.name}",
-                (way.settings, knobs[way.name]),
-                lambda way=way: _detection(way, knobs[way.name], study),
-            )
-            for way in ways
-            if way.name in knobs and way.name != MEMORY  # which tells when the gate does
-        ],
+        "detection": _detections(ways, knobs, study),
         "recall": study.measured("recall", RECALLS, study.recall),
         "sentences": {
             kind: study.measured(
@@ -103,17 +79,7 @@ def run(data: Path, work: Path, quick: bool, progress: Progress) -> dict[str, An
             for seed in range(SEEDS)
         ],
         "groups": _by_density(curves, knobs, test),
-        "nearness": {
-            "shown": saving(gate, baselines),
-            **{
-                nearness: study.measured(
-                    f"nearness, {nearness}",
-                    [(way.name, way.knobs) for way in offline()],
-                    lambda nearness=nearness: study.saving_by_nearness(nearness),
-                )
-                for nearness in NEARNESS[1:]
-            },
-        },
+        "nearness": {"shown": saving(gate, baselines), **_by_nearness(study)},
     }
 
 
@@ -121,8 +87,19 @@ def _at(curve: Curve, knob: float) -> Score:
     return min(curve, key=lambda point: abs(point.knob - knob))
 
 
-def _row(way: Way, curve: Curve, point: Score, baselines: Sequence[Curve]) -> dict[str, Any]:
-    """What is told of a way at one of its points, and the best of its savings."""
+def _points(way: Way, curve: Curve) -> dict[str, Any]:
+    return {
+        "causal": way.causal,
+        "points": [{"knob": s.knob, "interval": s.interval, "cider": s.mean} for s in curve],
+    }
+
+
+def _row(
+    way: Way, curve: Curve, knobs: dict[str, float], gate: Score, baselines: Sequence[Curve]
+) -> dict[str, Any]:
+    """What is told of a way at its knob, or where the gate is, and the best of its savings."""
+    known = way.name in knobs
+    point = _at(curve, knobs[way.name]) if known else nearest_point(curve, gate.interval)
     top = max(s.mean for baseline in baselines for s in baseline)
     worth = [s for s in curve if s.mean >= _WORTH * top and s.interval <= 100]
     best = max(worth or [point], key=lambda s: saving(s, baselines))
@@ -187,6 +164,33 @@ def _by_density(
         }
         for name, part in zip(_GROUPS, parts, strict=True)
     ]
+
+
+def _detections(
+    ways: Sequence[Way], knobs: dict[str, float], study: Study
+) -> list[dict[str, Any]]:
+    """`_detection` of all ways with a knob but the decoder's, which tells when the gate does."""
+    return [
+        study.measured(
+            f"detection, {way.name}",
+            (way.settings, knobs[way.name]),
+            lambda way=way: _detection(way, knobs[way.name], study),
+        )
+        for way in ways
+        if way.name in knobs and way.name != MEMORY
+    ]
+
+
+def _by_nearness(study: Study) -> dict[str, float]:
+    """The gate's saving if a decode stands for another time than is shown."""
+    return {
+        nearness: study.measured(
+            f"nearness, {nearness}",
+            [(way.name, way.knobs) for way in offline()],
+            lambda nearness=nearness: study.saving_by_nearness(nearness),
+        )
+        for nearness in NEARNESS[1:]
+    }
 
 
 def _detection(way: Way, knob: float, study: Study) -> dict[str, Any]:
