@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ from vljepa_ros.errors import CheckpointError, EngineError, VljepaError
 from vljepa_ros.runtime.backend import Backend, EngineConfig
 from vljepa_ros.runtime.exported import (
     EXPORT_FILE,
+    DamagedExportError,
     exported_folder,
     forget_unused,
     is_exportable,
+    locked,
 )
 from vljepa_ros.runtime.parity import drift, make_reference, read_reference, too_far
 from vljepa_ros.runtime.providers import check_device
@@ -99,7 +100,19 @@ def _choices(config: EngineConfig) -> list[EngineConfig]:
 
 
 def _compared(checkpoint: Path, config: EngineConfig) -> tuple[Backend, str]:
-    """A backend, and which of its parts have drifted too far; empty if none has."""
+    """A backend, and which of its parts have drifted too far; empty if none has.
+
+    An export of which a file is damaged is made once more.
+    """
+    try:
+        return _loaded_and_compared(checkpoint, config)
+    except DamagedExportError as error:
+        _log.warning("%s; it is exported again", error)
+        error.remove()
+    return _loaded_and_compared(checkpoint, config)
+
+
+def _loaded_and_compared(checkpoint: Path, config: EngineConfig) -> tuple[Backend, str]:
     backend, reference = _load(checkpoint, config)
     if reference is None:
         return backend, ""
@@ -128,10 +141,8 @@ def prepare(checkpoint: Path, precision: str) -> Path:
     try:
         from vljepa_ros.runtime.export import export
 
-        folder.parent.mkdir(parents=True, exist_ok=True)
         # Several nodes start at once: one exports, the others wait for it.
-        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-            flock(lock, LOCK_EX)
+        with locked(folder):
             if not (folder / EXPORT_FILE).is_file():
                 _log.warning("exporting %s once, into %s", checkpoint.name, folder)
                 export(checkpoint, folder, precision)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -76,10 +77,21 @@ def export(checkpoint: Path, folder: Path, precision: str = "fp32") -> None:
         np.savez(made / REFERENCE_FILE, **reference)
         quantise(made, precision, backend.info)
         (made / EXPORT_FILE).write_text(json.dumps(description, indent=2), encoding="utf-8")
+        _sync(made)
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Write files to the disk: else a power cut may leave empty ones under the final name."""
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _check_size(parts: Mapping[str, Graph]) -> None:

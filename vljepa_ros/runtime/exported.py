@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,61 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _CODE = ("model/*.py", "runtime/*.py", "tokenizer.py", "demo/tabletop.mp4")
 _UNUSED = 90 * 24 * 3600  # s after which an export is taken for one of an earlier version
 _SMALL = 32 << 20  # bytes of a frozen part's file, up to which it is read at every start
+
+
+class DamagedExportError(EngineError):
+    """A file of an export is missing or cannot be read, as after a power cut.
+
+    Args:
+        path: of the file.
+        why: what the library says that read it.
+    """
+
+    def __init__(self, path: Path, why: object) -> None:
+        super().__init__(f"{path} cannot be read ({why}); delete {path.parent} and start again")
+        self._path = path
+        self._found = _identity(path)
+
+    def remove(self) -> None:
+        """Delete the export, unless another process has made it anew meanwhile."""
+        folder = self._path.parent
+        with suppress(OSError), locked(folder):  # else who exports it again says why not
+            if _identity(self._path) == self._found:
+                shutil.rmtree(folder)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While a file of an export is read.
+
+    Raises:
+        DamagedExportError: whatever was raised, of which each library has kinds of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise DamagedExportError(path, error) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """While an export is made or deleted, which other processes wait for.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that takes its place; None where there is none."""
+    with suppress(OSError):
+        about = path.stat()
+        return about.st_ino, about.st_mtime_ns
+    return None
 
 
 def cache_folder() -> Path:
@@ -109,13 +166,11 @@ def read_export(folder: Path) -> dict[str, Any]:
     """The description of an exported model.
 
     Raises:
-        EngineError: it is missing, damaged or of another format.
+        DamagedExportError: it is missing, damaged or of another format.
     """
     path = folder / EXPORT_FILE
-    try:
+    with reading(path):
         description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{path} cannot be read ({error}); delete {folder}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise EngineError(f"{path} is not of the format {FORMAT}; delete {folder}")
+        raise DamagedExportError(path, f"not of the format {FORMAT}")
     return description

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_ros.errors import EngineError, InputError
 from vljepa_ros.runtime.backend import EngineConfig, EngineInfo
-from vljepa_ros.runtime.exported import MOST, read_export
+from vljepa_ros.runtime.exported import MOST, read_export, reading
 from vljepa_ros.runtime.providers import place
 from vljepa_ros.tokenizer import TextTokenizer
 
@@ -29,7 +29,9 @@ class OnnxBackend:
         config: how to run it.
 
     Raises:
-        EngineError: the folder is damaged, or ONNX Runtime or the device is unavailable.
+        DamagedExportError: a file cannot be read. Other methods raise it too, as most files are
+            read when they are first used.
+        EngineError: ONNX Runtime or the device is unavailable.
     """
 
     def __init__(self, folder: Path, config: EngineConfig) -> None:
@@ -41,8 +43,8 @@ class OnnxBackend:
         self.info = replace(EngineInfo(**info), device=self._placement.device)
         self._sessions: dict[str, tuple[Any, list[str]]] = {}
         self._loading = threading.Lock()
-        self._table = cache(lambda name: np.load(folder / f"{name}.npy", mmap_mode="r"))
-        self._tokenizer = cache(lambda file: TextTokenizer(folder / file))
+        self._table = cache(partial(_read_table, folder))
+        self._tokenizer = cache(partial(_read_tokenizer, folder))
         self._ask = _asker(self._description["query"], self._tokenizer, self._table)
 
     def encode_frames(self, frames: NDArray[np.uint8]) -> NDArray[Any]:
@@ -117,7 +119,7 @@ class OnnxBackend:
         return outputs
 
     def _load(self, part: str) -> tuple[Any, list[str]]:
-        from onnxruntime import InferenceSession, SessionOptions
+        from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 
         with self._loading:
             if part not in self._sessions:
@@ -142,8 +144,12 @@ class OnnxBackend:
                     )
                     session.disable_fallback()
                 except Exception as error:  # of its own kinds, one for each cause
+                    with reading(path):  # without a device or a way to run it faster at fault
+                        options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
+                        InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
                     raise EngineError(
-                        f"{path} cannot be loaded ({error}); delete {self._folder} and start again"
+                        f"{path} cannot be loaded on {self.info.device} ({error}); choose another "
+                        "precision, or the backend torch"
                     ) from error
                 if session.get_providers()[0] != wanted[0]:
                     raise EngineError(
@@ -153,6 +159,18 @@ class OnnxBackend:
                 names = [put.name for put in session.get_inputs()]
                 self._sessions[part] = session, names
             return self._sessions[part]
+
+
+def _read_table(folder: Path, name: str) -> NDArray[Any]:
+    path = folder / f"{name}.npy"
+    with reading(path):
+        table: NDArray[Any] = np.load(path, mmap_mode="r")
+        return table
+
+
+def _read_tokenizer(folder: Path, file: str) -> TextTokenizer:
+    with reading(folder / file):
+        return TextTokenizer(folder / file)
 
 
 def _asker(

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from vljepa_ros.errors import EngineError
 from vljepa_ros.runtime.backend import PARTS, Backend, EngineInfo
 from vljepa_ros.runtime.engine import LABEL_QUERY, STREAM_QUERY
+from vljepa_ros.runtime.exported import reading
 from vljepa_ros.runtime.images import to_input_size
 
 REFERENCE_FILE = "reference.npz"
@@ -79,14 +79,11 @@ def read_reference(folder: Path) -> dict[str, NDArray[Any]]:
     """The reference in an exported folder.
 
     Raises:
-        EngineError: it is missing or damaged.
+        DamagedExportError: it is missing or damaged.
     """
     path = folder / REFERENCE_FILE
-    try:
-        with np.load(path) as stored:
-            return dict(stored)
-    except (OSError, ValueError, BadZipFile) as error:
-        raise EngineError(f"{path} cannot be read ({error}); delete {folder}") from error
+    with reading(path), np.load(path) as stored:
+        return dict(stored)
 
 
 def drift(
