@@ -173,8 +173,9 @@ class EfficientNet(XEncoder):
     def _classes(self, x: Tensor) -> Tensor:
         """Class tokens (F, 5, C) of the last feature map."""
         x = self.head(x)
-        half = x.shape[-1] // 2
-        quarters = F.avg_pool2d(x, x.shape[-1] - half, half)
+        side = int(x.shape[-1])  # else a tensor while it is traced, which torch 2.6 refuses below
+        half = side // 2
+        quarters = F.avg_pool2d(x, side - half, half)
         views = torch.cat([x.mean((2, 3)).unsqueeze(1), quarters.flatten(2).transpose(1, 2)], 1)
         classes = self.classifier(views).softmax(-1) @ self.class_embeddings
         return F.pad(classes, (0, self.token_dim - self.class_dim))

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -129,7 +129,17 @@ def write_graph(graph: Graph, path: Path) -> None:
         )
 
 
-def _rms_norm(g: Any, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
+class _Context(Protocol):
+    """What adds operators to a graph.
+
+    torch 2.4 asks whether this is a subclass of its own type, which needs a class; in Python 3.10
+    Any is none.
+    """
+
+    def op(self, kind: str, *inputs: Any, **attributes: Any) -> Any: ...
+
+
+def _rms_norm(g: _Context, x: Any, shape: Any, weight: Any, epsilon: Any) -> Any:
     """RMSNorm over the last axis, which ONNX has no operator for before opset 23."""
     axes = g.op("Constant", value_t=torch.tensor([-1]))
     mean = g.op("ReduceMean", g.op("Mul", x, x), axes, keepdims_i=1)
