@@ -98,7 +98,7 @@ class Engine:
         """Visual tokens of frames, each on its own, so that callers can keep them.
 
         Args:
-            frames: F images (H, W, 3) uint8 RGB of any size.
+            frames: F images (H, W, 3) uint8 RGB of any size; or an array of them.
 
         Returns:
             (F, ...), a row for each frame.
@@ -107,7 +107,7 @@ class Engine:
             InputError: no frame, or one that is not such an image.
         """
         self._need("x_encoder")
-        if not frames:
+        if len(frames) == 0:
             raise InputError("there are no frames to encode; give at least one")
         size = self.info.input_width
         batch = np.stack([to_input_size(frame, size) for frame in frames])
@@ -128,15 +128,20 @@ class Engine:
             (Q, D) float32, L2-normalised.
 
         Raises:
-            InputError: no or too many frames, no query, or a text that cannot be used.
+            InputError: no or too many frames, tokens of another model, no query, or a text that
+                cannot be used.
         """
         self._need("x_encoder", "predictor")
         length = self.info.window_frames
         if not 1 <= len(tokens) <= length:
             raise InputError(f"a window has 1 to {length} frames, not {len(tokens)}")
-        if not queries:
-            raise InputError("there is no query; give at least one")
-        cleaned = [check_text(query, "query") for query in queries]
+        shapes, expected = {row.shape for row in tokens}, self.info.frame_tokens
+        if len(shapes) > 1 or (expected is not None and shapes != {expected}):
+            raise InputError(
+                f"a frame has tokens of the shape {expected or 'that encode_frames gives'} with "
+                f"{self.info.model_id}, not {sorted(shapes)}; were they made by another model?"
+            )
+        cleaned = _checked(queries, "query")
         window = np.stack([tokens[0]] * (length - len(tokens)) + list(tokens))
         return self._backend.predict(self._backend.encode_window(window), cleaned)
 
@@ -147,12 +152,10 @@ class Engine:
             (K, D) float32, L2-normalised.
 
         Raises:
-            InputError: no text, or one that is empty or too long.
+            InputError: no text, one that is empty or too long, or a single text without a list.
         """
         self._need("y_encoder")
-        if not texts:
-            raise InputError("there is no text to embed; give at least one")
-        cleaned = [check_text(text, "text") for text in texts]
+        cleaned = _checked(texts, "text")
         with self._text_lock:
             known = {text: self._texts[text] for text in cleaned if text in self._texts}
         # Not under the lock: the many candidates of a question would hold up a frame's labels.
@@ -182,6 +185,8 @@ class Engine:
         """
         self._need("y_decoder")
         unit = self.unit(embeddings)
+        if len(unit) == 0:
+            return []
         texts, shares = self._backend.decode(unit)
         confidences = [
             share if text else 0.0 for text, share in zip(texts, shares.tolist(), strict=True)
@@ -222,11 +227,12 @@ class Engine:
                 f"embeddings of {self.info.model_id} have the dimension {dim}, "
                 f"not the shape {embeddings.shape}; was it made by another model?"
             )
-        values = np.asarray(embeddings, dtype=np.float32)
+        # The squares of large float32 would overflow, and make it a vector of zeros.
+        values = np.asarray(embeddings, dtype=np.float64)
         norms = np.linalg.norm(values, axis=1, keepdims=True)
-        if not np.isfinite(values).all() or not (norms > 1e-6).all():
+        if not np.isfinite(norms).all() or not (norms > 1e-6).all():
             raise InputError("an embedding has NaN, infinity or the length zero; drop it")
-        return values / norms
+        return (values / norms).astype(np.float32)
 
     def _need(self, *parts: str) -> None:
         if missing := [part for part in parts if part not in self._parts]:
@@ -257,15 +263,27 @@ def find_model(model: str) -> Path:
     )
 
 
+def _checked(texts: Sequence[str], what: str) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError(f"give a list of texts, not the {what} {texts[:40]!r} alone")
+    if len(texts) == 0:
+        raise InputError(f"there is no {what}; give at least one")
+    return [check_text(text, what) for text in texts]
+
+
 def check_text(text: str, what: str) -> str:
     """Strip a text from outside.
 
     Raises:
-        InputError: it is empty or longer than MAX_TEXT_LENGTH characters.
+        InputError: it is empty, longer than MAX_TEXT_LENGTH characters, or no valid Unicode.
     """
     text = text.strip()
     if not text:
         raise InputError(f"the {what} is empty; give some words")
     if len(text) > MAX_TEXT_LENGTH:
         raise InputError(f"the {what} has {len(text)} characters; give at most {MAX_TEXT_LENGTH}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the {what} is no valid Unicode ({error}); decode it again") from error
     return text
