@@ -15,10 +15,8 @@ from torch.nn import functional as F
 
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint, save_checkpoint
-from vljepa_ros.model.config import LLAMA_1B
 from vljepa_ros.model.importing import OPEN_VLJEPA
 from vljepa_ros.model.info import describe, published_weights
-from vljepa_ros.model.weights import fetch_weights, find_weights, published_name, read_weights
 from vljepa_ros.training.config import read_yaml
 from vljepa_ros.training.objective import InfoNCE
 from vljepa_ros.training.steps import AlignmentStep
@@ -195,34 +193,6 @@ def test_a_predictor_of_layers_that_are_not_there_is_refused(small_copy: VLJEPAC
     beyond = replace(small_copy, predictor=replace(small_copy.predictor, first_layer=3))
     with pytest.raises(CheckpointError, match=r"lacks.*layers\.1"):
         VLJEPA(beyond).predictor.load_pretrained()
-
-
-def test_weights_that_are_not_here_say_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(CheckpointError, match="pickles are never loaded"):
-        read_weights(str(tmp_path))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(CheckpointError, match="give a folder, or fetch"):
-        find_weights("nobody/nothing")
-
-
-def test_the_hubs_local_copy_is_found_without_a_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither is the hub asked: a proxy that refuses would end in an error of its transport."""
-    repository, _, revision = LLAMA_1B.partition("@")
-    copy = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / revision
-    copy.mkdir(parents=True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
-    assert find_weights(LLAMA_1B) == copy
-    assert published_name(copy) == repository
-    for find in (find_weights, fetch_weights):
-        with pytest.raises(CheckpointError, match="give a folder, or fetch"):
-            find(f"{repository}@{'0' * 40}")
 
 
 def test_the_full_size_names_weights_that_cannot_change() -> None:

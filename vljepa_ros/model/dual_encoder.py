@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.model.tokenizer import published_tokenizer, tensors
-from vljepa_ros.model.weights import published_name
+from vljepa_ros.model.weights import how_to_mend, published_name
 from vljepa_ros.tokenizer import TextTokenizer
 
 KINDS = ("clip", "siglip")  # model_type of config.json; fixed-size SigLIP 2 is a siglip too
@@ -141,7 +141,9 @@ def load_dual_encoder(folder: Path) -> DualEncoder:
         pixels = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
         statistics = pixels["image_mean"], pixels["image_std"]
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{folder} cannot be loaded ({error}); fetch it again") from error
+        raise CheckpointError(
+            f"{folder} cannot be loaded ({error}); {how_to_mend(folder)}"
+        ) from error
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found[fault]:
             raise CheckpointError(f"{folder}: {fault.replace('_', ' ')} {sorted(found[fault])}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vljepa_ros.errors import CheckpointError
-from vljepa_ros.model.weights import find_weights
+from vljepa_ros.model.weights import find_weights, how_to_mend
 from vljepa_ros.tokenizer import TextTokenizer
 
 
@@ -21,9 +21,9 @@ def published_tokenizer(weights: str) -> TextTokenizer:
     Raises:
         CheckpointError: it is missing.
     """
-    file = find_weights(weights) / "tokenizer.json"
+    file = find_weights(weights, "tokenizer.json") / "tokenizer.json"
     if not file.is_file():
-        raise CheckpointError(f"{file} is missing; copy the whole folder of {weights}")
+        raise CheckpointError(f"{file} is missing; {how_to_mend(file.parent, weights)}")
     return TextTokenizer(file)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from vljepa_ros.errors import CheckpointError
 _FILES = ("*.safetensors", "*.json")
 
 
-def find_weights(name: str) -> Path:
+def find_weights(name: str, needed: str = "config.json") -> Path:
     """Folder of published weights.
 
     Args:
         name: a folder; or a repository of the hub, with `@revision` where one is to be pinned.
-            Its local copy is used where there is one, and no network then.
+            Its local copy is used where there is a whole one, and no network then.
+        needed: file without which a local copy of the hub's is not whole.
 
     Raises:
         CheckpointError: neither is there and the hub cannot be reached, or refuses.
@@ -28,9 +30,12 @@ def find_weights(name: str) -> Path:
     if folder.is_dir():
         return folder
     try:
-        return _snapshot(name, local_files_only=True)
-    except (OSError, ValueError):  # there is none, it is not to be read, or the name is no name
-        return fetch_weights(name)
+        copy = _snapshot(name, local_files_only=True)
+        if (copy / needed).is_file() and _has_all_weights(copy):
+            return copy
+    except (OSError, ValueError, KeyError):  # there is none, it is damaged, or no name is given
+        pass
+    return fetch_weights(name)
 
 
 def fetch_weights(name: str) -> Path:
@@ -43,14 +48,17 @@ def fetch_weights(name: str) -> Path:
     if folder.is_dir():
         return folder
     try:
-        return _snapshot(name)
+        copy = _snapshot(name)  # where the hub cannot be reached, what there is of one
+        if not _has_all_weights(copy):
+            raise FileNotFoundError(f"{copy} lacks safetensors files; pickles are never loaded")
+        return copy
     except Exception as error:  # the hub lets errors of its transports through as they are
         told = str(error).strip() or type(error).__name__
         raise CheckpointError(
             f"the weights {name!r} are not on this machine and cannot be fetched "
-            f"({told.splitlines()[0]}); give "
-            "a folder, or fetch them with a network and, where the hub asks for it, after "
-            "accepting their terms (hf auth login)"
+            f"({told.splitlines()[0]}); give a folder, or fetch them with a network, where the "
+            "hub asks for it after accepting their terms (hf auth login): "
+            f"vljepa fetch {name}"
         ) from error
 
 
@@ -68,9 +76,41 @@ def _snapshot(name: str, local_files_only: bool = False) -> Path:
     )
 
 
+def _has_all_weights(folder: Path) -> bool:
+    """Whether no safetensors file is missing, as after a download that was interrupted.
+
+    Raises:
+        OSError, ValueError, KeyError: a list of them cannot be read.
+    """
+    wanted = {
+        name
+        for index in folder.glob("*.safetensors.index.json")
+        for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    }
+    there = {path.name for path in folder.glob("*.safetensors") if path.is_file()}
+    return bool(there) and wanted <= there
+
+
+def how_to_mend(folder: Path, name: str = "") -> str:
+    """What to do about a damaged file of published weights, for an error.
+
+    Args:
+        folder: of the weights.
+        name: of the hub's repository, with its revision where one is pinned.
+    """
+    if not _is_snapshot(folder):
+        return f"copy the whole folder {folder} again"
+    # The hub's client keeps a file that is there, whatever is in it.
+    return f"delete {folder.parents[1]}, then: vljepa fetch {name or published_name(folder)}"
+
+
+def _is_snapshot(folder: Path) -> bool:
+    return folder.parent.name == "snapshots"  # models--OWNER--NAME/snapshots/REVISION
+
+
 def published_name(folder: Path) -> str:
     """What weights in a folder are called: the repository, for the local copy of the hub's."""
-    if folder.parent.name != "snapshots":  # models--OWNER--NAME/snapshots/REVISION
+    if not _is_snapshot(folder):
         return folder.name
     return folder.parents[1].name.removeprefix("models--").replace("--", "/")
 
@@ -87,7 +127,9 @@ def read_weights(name: str) -> dict[str, Tensor]:
         try:
             tensors |= load_file(path)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is damaged ({error}); fetch it again") from error
+            raise CheckpointError(
+                f"{path} is damaged ({error}); {how_to_mend(folder, name)}"
+            ) from error
     if not tensors:
         raise CheckpointError(f"{folder} has no safetensors files; pickles are never loaded")
     return tensors
