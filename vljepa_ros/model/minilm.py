@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -71,7 +72,17 @@ class MiniLM(YEncoder):
 
     def load_tokenizer(self) -> TextTokenizer:
         """MiniLM's WordPiece tokenizer."""
-        return TextTokenizer(minilm_tokenizer_file())
+        return minilm_tokenizer()
+
+
+@cache
+def minilm_tokenizer() -> TextTokenizer:
+    """MiniLM's WordPiece tokenizer, which the query shares without keeping the Y-Encoder.
+
+    Raises:
+        CheckpointError: its package is missing or its file is not the pinned one.
+    """
+    return TextTokenizer(minilm_tokenizer_file())
 
 
 def _bert(layers: int) -> BertConfig:

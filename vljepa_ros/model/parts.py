@@ -17,7 +17,7 @@ from vljepa_ros.model.config import (
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.embedding_gemma import EmbeddingGemma
 from vljepa_ros.model.llama_decoder import LlamaDecoder
-from vljepa_ros.model.minilm import MiniLM
+from vljepa_ros.model.minilm import MiniLM, minilm_tokenizer
 from vljepa_ros.model.query import LlamaQuery, Query
 from vljepa_ros.model.vjepa2 import VJEPA2
 from vljepa_ros.model.x_encoder import XEncoder
@@ -47,7 +47,7 @@ def build_query(config: QueryConfig | LlamaQueryConfig, y_encoder: YEncoder) -> 
         return LlamaQuery(config)
     if not isinstance(y_encoder, MiniLM):
         raise CheckpointError("query.kind is y-encoder, which must be minilm then; take llama")
-    return Query(y_encoder.token_embedding, lambda: y_encoder.tokenizer, config.max_tokens)
+    return Query(y_encoder.token_embedding, minilm_tokenizer, config.max_tokens)
 
 
 def build_y_decoder(
