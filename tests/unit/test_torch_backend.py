@@ -31,3 +31,13 @@ def test_the_y_encoder_goes_where_nobody_uses_it(small: Path) -> None:
     backend.keep(("x_encoder", "predictor"))
     assert [reference() for reference in held] == [None, None]
     np.testing.assert_array_equal(backend.predict(tokens, ["what is this"]), before)
+
+
+def test_embeddings_have_length_one_in_bf16_too(small: Path) -> None:
+    backend = TorchBackend(small, EngineConfig(precision="bf16"))
+    frames = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)
+    queries = ["what is this", "is the lamp on?"]
+    predicted = backend.predict(backend.encode_frames(frames), queries)
+    embedded = backend.encode_text(["a red ball", "the lamp is off", "nothing is happening"])
+    lengths = np.linalg.norm(np.concatenate([predicted, embedded]), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-4)

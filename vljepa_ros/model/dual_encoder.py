@@ -78,7 +78,7 @@ class DualEncoder(nn.Module):
             (F, D), L2-normalised.
         """
         pixels = (frames.to(self.mean.dtype) / 255 - self.mean) / self.std
-        return F.normalize(_pooled(self.network.get_image_features(pixels)), dim=-1)
+        return F.normalize(_pooled(self.network.get_image_features(pixels)).float(), dim=-1)
 
     def encode_window(self, window: Tensor) -> Tensor:
         """The embeddings of the frames as they are: (B, T, D)."""
@@ -108,7 +108,7 @@ class DualEncoder(nn.Module):
             features = self.network.get_text_features(
                 input_ids=ids.to(device), attention_mask=mask.long().to(device)
             )
-        return F.normalize(_pooled(features), dim=-1)
+        return F.normalize(_pooled(features).float(), dim=-1)
 
     def decode(self, embeddings: Tensor) -> tuple[list[str], Tensor]:
         """Always refused.

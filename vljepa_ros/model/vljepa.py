@@ -74,7 +74,8 @@ class VLJEPA(nn.Module):
     def predict(self, tokens: Tensor, queries: Sequence[str]) -> Tensor:
         """As `forward`, from the tokens of `encode_window`."""
         query, mask = self.query(queries)
-        return F.normalize(self.predictor(tokens, query, mask), dim=-1)
+        # In fp32 also under autocast: a length of 1 to three digits is none.
+        return F.normalize(self.predictor(tokens, query, mask).float(), dim=-1)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Target embeddings of texts: (B, D) L2-normalised."""

@@ -116,7 +116,8 @@ class YEncoder(nn.Module, ABC):
 
     def embed(self, states: Tensor, mask: Tensor) -> Tensor:
         """Embeddings (B, D), L2-normalised, of what `encoder_states` returns."""
-        return F.normalize(self.head(self.pool(states, mask)), dim=-1)
+        embedded = self.head(self.pool(states, mask))
+        return F.normalize(embedded.float(), dim=-1)  # in fp32 also under autocast
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """Embed texts: (B, D), L2-normalised."""

@@ -46,7 +46,7 @@ class Texts:
 
     def _embed_alike(self, texts: list[str]) -> Tensor:
         if self.trained and not self.y_encoder.frozen:
-            return F.normalize(self.y_encoder(texts).float(), dim=-1)
+            return self.y_encoder(texts)
         new = [text for text in texts if text not in self.known]
         if new:
             # Fused attention gives a text the same states whatever else is in its batch: a resumed
@@ -61,14 +61,13 @@ class Texts:
         states = pad_sequence(known, True).float()
         lengths = torch.tensor([len(state) for state in known])
         mask = (torch.arange(states.shape[1]) < lengths[:, None]).to(states.device)
-        embedded = self.y_encoder.embed(states, mask)
-        return F.normalize(embedded.float(), dim=-1)  # once more: the first time was in bf16
+        return self.y_encoder.embed(states, mask)
 
     def _encode(self, texts: list[str]) -> list[Tensor]:
         """What is kept of texts."""
         if not self.trained:
             with torch.no_grad():
-                return list(F.normalize(self.y_encoder(texts).float(), dim=-1))
+                return list(self.y_encoder(texts))
         states, mask = self.y_encoder.encoder_states(texts)
         lengths = mask.sum(1).tolist()
         return [state[:length].half() for state, length in zip(states, lengths, strict=True)]
@@ -95,7 +94,7 @@ class AlignmentStep(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of a batch: scalar."""
-        predicted = F.normalize(predict(self.model, batch).float(), dim=-1)  # exact in bf16 too
+        predicted = predict(self.model, batch)
         targets, negatives = self._embed(batch)
         # Cosines over a temperature are too close together for half precision.
         with torch.autocast(predicted.device.type, enabled=False):
