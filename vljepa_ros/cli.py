@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_ros.errors import EngineError, VljepaError
+from vljepa_ros.errors import CheckpointError, EngineError, VljepaError
 from vljepa_ros.model.config import VLJEPAConfig
 from vljepa_ros.runtime.backend import BACKENDS, PRECISIONS, EngineConfig
 
@@ -230,6 +230,8 @@ def _fetch(options: argparse.Namespace) -> None:
     names = [options.model] if alone else published_weights(_model_config(options.model))
     for weights in names:
         print(f"{weights}: {fetch_weights(weights)}")
+    if not names:
+        print(f"{options.model}: there is nothing to fetch, it is made of installed packages")
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -282,7 +284,13 @@ def _recipe(model: str) -> VLJEPAConfig:
     for path in (Path(model), *(folder / f"{model}.yaml" for folder in CONFIG_FOLDERS)):
         if path.suffix == ".yaml" and path.is_file():
             return VLJEPAConfig.from_dict(read_yaml(path)["model"])
-    return read_config(find_model(model))
+    try:
+        return read_config(find_model(model))
+    except CheckpointError as error:
+        if "/" in model or Path(model).exists():
+            raise
+        files = [file.stem for folder in CONFIG_FOLDERS for file in folder.glob("*.yaml")]
+        raise CheckpointError(f"{error}; config/models/ has {sorted({*files})}") from error
 
 
 if __name__ == "__main__":

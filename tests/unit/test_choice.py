@@ -254,6 +254,26 @@ def test_an_export_in_use_is_noted_and_those_long_unused_are_deleted(
     assert (folder / EXPORT_FILE).stat().st_mtime > 1
 
 
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (ImportError("No module named 'onnx'"), "; install torch and onnx"),
+        (PermissionError("denied"), "; set XDG_CACHE_HOME .*"),
+        (RuntimeError("no such operator"), ""),
+    ],
+)
+def test_what_is_advised_fits_the_error(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, hint: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("vljepa_ros.runtime.export.export", fail)
+    with pytest.raises(EngineError, match=rf"cannot be exported .*\({error}\){hint}$"):
+        prepare(small, "fp32")
+
+
 def test_of_many_that_start_at_once_one_exports(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

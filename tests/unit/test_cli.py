@@ -140,7 +140,16 @@ def test_what_the_nodes_run_can_be_measured(
 
 def test_the_shipped_model_needs_nothing_fetched(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fetch", "vljepa-tiny"]) == 0
-    assert capsys.readouterr().out == ""
+    assert "nothing to fetch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["model-info", "fetch"])
+def test_a_name_that_is_unknown_is_told_those_that_are(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "nosuch"]) == 1
+    told = capsys.readouterr().err
+    assert "no model 'nosuch'" in told and "'vljepa-1.6b', 'vljepa-tiny'" in told
 
 
 @pytest.mark.parametrize(

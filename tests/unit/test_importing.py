@@ -109,6 +109,8 @@ def test_another_layout_is_refused(
     ):
         with pytest.raises(CheckpointError, match=match):
             import_open_vljepa(save(state, tmp_path / "best.pt"), tmp_path / "ours", config)
+    with pytest.raises(CheckpointError, match="there is no file"):
+        import_open_vljepa(tmp_path / "nothing.pt", tmp_path / "ours", config)
     for text in ("no pickle", ""):
         (tmp_path / "text.pt").write_text(text)
         with pytest.raises(CheckpointError, match="no checkpoint of open-vljepa"):

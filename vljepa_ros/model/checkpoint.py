@@ -152,9 +152,12 @@ def read_config(folder: Path) -> VLJEPAConfig:
         CheckpointError: the file is missing, is not JSON, or is not of this format.
     """
     values = _read_json(folder)
-    if values.pop("format", None) != _FORMAT:
+    form = values.pop("format", None)
+    if form != _FORMAT:
         raise CheckpointError(
-            f"{folder / CONFIG_FILE} is not a checkpoint of the format {_FORMAT}"
+            f"{folder / CONFIG_FILE} has the format {form!r} and the model_type "
+            f"{values.get('model_type')!r}; a model has the format {_FORMAT!r}, or the model_type "
+            f"{' or '.join(map(repr, sorted(KINDS)))}"
         )
     return VLJEPAConfig.from_dict(values)
 

@@ -44,7 +44,8 @@ class VJEPA2Config:
     tubelet: int = 2  # neighbouring frames joined into one token
 
     def __post_init__(self) -> None:
-        at_least("x_encoder", 1, patch=self.patch, tubelet=self.tubelet)
+        at_least("x_encoder", 1, patch=self.patch, tubelet=self.tubelet, layers=self.layers)
+        check_width("x_encoder", self.width, self.heads)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def import_open_vljepa(file: Path, folder: Path, config: VLJEPAConfig = OPEN_VLJ
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
         theirs: dict[str, Tensor] = content["model_state_dict"]
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file {file}") from error
     except pickle.UnpicklingError as error:  # whose text advises to run what is in it
         raise CheckpointError(
             f"{file} is no checkpoint of open-vljepa: it is damaged, or holds more than tensors; "

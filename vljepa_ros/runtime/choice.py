@@ -150,9 +150,13 @@ def prepare(checkpoint: Path, precision: str) -> Path:
     except VljepaError:
         raise
     except Exception as error:  # torch's exporter, onnx and protobuf have many kinds
+        hint = ""
+        if isinstance(error, ImportError):
+            hint = "; install torch and onnx"
+        elif isinstance(error, OSError):
+            hint = "; set XDG_CACHE_HOME to a folder with space that can be written"
         raise EngineError(
-            f"{checkpoint.name} cannot be exported into {folder} ({error}); install torch and "
-            "onnx, and set XDG_CACHE_HOME to a folder that can be written"
+            f"{checkpoint.name} cannot be exported into {folder} ({error}){hint}"
         ) from error
     return folder
 
