@@ -60,7 +60,8 @@ def small_values() -> dict[str, Any]:
     values["predictor"] |= {"first_layer": 2, "layers": 2}
     values["predictor"] |= {"width": 32, "heads": 4, "kv_heads": 2, "ffn_width": 64}
     values["y_encoder"] |= {"vocabulary": len(WORDS), "width": 32}
-    values["y_encoder"] |= {"layers": 2, "heads": 2, "head_dim": 16, "ffn_width": 48}
+    # Of six layers one attends to everything, the others to what is near.
+    values["y_encoder"] |= {"layers": 6, "heads": 2, "head_dim": 16, "ffn_width": 48}
     values["y_encoder"] |= {"max_tokens": 80, "sliding_window": 64}
     values["y_decoder"] |= {"vocabulary": len(WORDS), "width": 32, "max_tokens": 5}
     values["y_decoder"] |= {"layers": 4, "heads": 4, "kv_heads": 2, "ffn_width": 64}
