@@ -262,10 +262,7 @@ def test_only_a_rate_by_which_training_diverges_has_no_score(
 ) -> None:
     tried = Comparison.__new__(Comparison)
     tried.settings, tried.kept = TINY, Kept(tmp_path)
-    errors: dict[float, Exception] = {
-        1e-2: DivergedError("too fast"),
-        1e-3: InputError("the data is damaged"),
-    }
+    errors: dict[float, Exception] = {1e-2: DivergedError("fast"), 1e-3: InputError("damaged")}
 
     def fail(name: str, seed: int, rate: float, steps: int) -> None:
         raise errors[rate]
