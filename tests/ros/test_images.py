@@ -155,14 +155,10 @@ def test_bayer_images_keep_their_colors(
     assert np.abs(got[inner].astype(int) - rgb[inner]).mean() < 4
 
 
-@pytest.mark.usefixtures("converter")
-@pytest.mark.parametrize("last_row_padded", [True, False])
-def test_rows_may_be_padded(last_row_padded: bool, scene: Callable[..., np.ndarray]) -> None:
-    rgb = scene(WIDTH, HEIGHT)
-    rows = np.full((HEIGHT, 3 * WIDTH + 40), 99, np.uint8)
-    rows[:, : 3 * WIDTH] = rgb.reshape(HEIGHT, -1)
-    data = rows.reshape(-1) if last_row_padded else rows.reshape(-1)[:-40]
-    np.testing.assert_array_equal(to_rgb(message("rgb8", data, 3 * WIDTH + 40)), rgb)
+@pytest.mark.parametrize("missing", [0, 40])  # bytes, of the last row's padding
+def test_rows_may_be_padded(missing: int, photo: np.ndarray) -> None:
+    rows = np.pad(photo.reshape(HEIGHT, -1), ((0, 0), (0, 40)), constant_values=99).reshape(-1)
+    assert (to_rgb(message("rgb8", rows[: len(rows) - missing], 3 * WIDTH + 40)) == photo).all()
 
 
 @pytest.mark.usefixtures("converter")
@@ -278,3 +274,27 @@ def nothing() -> np.ndarray:
 def test_what_cannot_be_a_picture_says_why(bad: Image | CompressedImage, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         to_rgb(bad)
+
+
+def test_a_driver_that_sets_no_step_has_no_padding(photo: np.ndarray) -> None:
+    sent = encode(photo, "rgb8")
+    sent.step = 0
+    assert (to_rgb(sent) == photo).all()
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("encoding", ["yuyv", "nv12", "bayer_rggb8", "rgb16"])
+def test_rows_of_what_a_library_converts_may_be_padded(encoding: str, photo: np.ndarray) -> None:
+    bayer = encoding.startswith("bayer")
+    sent = message(encoding, photo[..., 0], WIDTH) if bayer else encode(photo, encoding)
+    rows = np.pad(np.frombuffer(sent.data, np.uint8).reshape(-1, sent.step), ((0, 0), (0, 40)))
+    assert (to_rgb(message(encoding, rows, sent.step + 40)) == to_rgb(sent)).all()
+
+
+@pytest.mark.usefixtures("converter")
+@pytest.mark.parametrize("encoding", ["rgb16", "mono16"])
+def test_the_order_of_bytes_is_that_of_the_message(encoding: str, photo: np.ndarray) -> None:
+    values = (photo if encoding == "rgb16" else photo[..., 0]).astype(np.uint16) * 256
+    sent, swapped = (message(encoding, v, v[0].nbytes) for v in (values, values.byteswap()))
+    swapped.is_bigendian = 1
+    assert (to_rgb(swapped) == to_rgb(sent)).all()

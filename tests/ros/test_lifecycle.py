@@ -181,3 +181,27 @@ def test_at_the_end_a_node_cleans_up_whatever_fails(fragile: Fragile) -> None:
     fragile.failing = {"deactivate", "cleanup"}
     fragile.destroy_node()
     assert fragile.asked == ["configure", "deactivate", "cleanup"]
+
+
+def test_errors_of_more_than_a_second_ago_are_not_told(fragile: Fragile) -> None:
+    with fragile.surviving("image"):
+        raise RuntimeError("of a library")
+    message = "1 errors in the last second; the log tells them"
+    wait_for_diagnostics(fragile, message, "unconfigured")
+    level = wait_for_diagnostics(fragile, "OK, unconfigured", "unconfigured")
+    assert level == DiagnosticStatus.OK
+
+
+def test_a_warning_is_told_until_it_is_taken_back(fragile: Fragile) -> None:
+    fragile.diagnostics.warn("nothing comes", "image")
+    level = wait_for_diagnostics(fragile, "nothing comes", "unconfigured")
+    assert level == DiagnosticStatus.WARN
+    fragile.diagnostics.warn("", "image")
+    wait_for_diagnostics(fragile, "OK, unconfigured", "unconfigured")
+
+
+def test_of_many_timings_the_middle_and_a_high_one_are_told() -> None:
+    statistics = Statistics()
+    for number in range(101):
+        statistics.time("age", number / 1000)
+    assert statistics.values() == {"age p50 (ms)": "50.0", "age p95 (ms)": "95.0"}

@@ -148,3 +148,21 @@ def test_most_often_an_event_happens_to_another_thing_in_view() -> None:
 
 def test_often_the_thing_is_put_on_top_of_another() -> None:
     assert _share(_happening(type="stack", onto=1), "purple can", "orange ball") > 0.3
+
+
+def test_no_negative_is_given_twice() -> None:
+    for seed in range(60):
+        _, negatives = _negatives("event", (8, 14), seed)
+        assert len(set(negatives)) == len(negatives)
+
+
+def test_no_arm_is_told_of_where_there_is_none() -> None:
+    """The word alone would tell that the answer is wrong."""
+    event = {**FACTS["events"][0], "type": "appear"}
+    state = {**FACTS["states"][0], "lamp": None, "arm": None, "target": None}
+    facts = {**FACTS, "source": "composites", "events": [event], "states": [state]}
+    for seed in range(60):
+        sample = make_sample(facts, 8, 14, "event", Random(seed))
+        assert sample is not None
+        wrong = hard_negatives(facts, (8, 14), sample, seed, THINGS, 4)
+        assert wrong and not any("arm" in text or "robot" in text for text in wrong)

@@ -96,3 +96,13 @@ def test_what_can_never_be_asked_is_an_error(
     monkeypatch.setattr(dataset, "_TRIES", 50)
     with pytest.raises(InputError, match="of these 1 episodes can be asked for lamp"):
         Sampler([episode], WINDOW, {"lamp": 1.0}, 0).draw()
+
+
+def test_wrong_answers_name_things_of_the_same_source(episode: Episode) -> None:
+    cat = {"source": "composites", "objects": [{"id": 0, "name": "cat", "color": None}]}
+    facts = {**episode.facts, **cat, "states": [_state(0, (0,), arm=None)], "events": []}
+    other = Episode(facts, episode.frames)
+    batch = Sampler([episode, other], WINDOW, {"caption": 1.0}, seed=0).batch(0, 80)
+    for sample, negatives in zip(batch.samples, batch.negatives, strict=True):
+        if "cat" in sample.answers[0]:
+            assert not any(name in text for text in negatives for name in ("mug", "ball"))

@@ -45,3 +45,11 @@ def test_an_unsure_text_is_remembered_as_it_was_decoded(engine: Engine) -> None:
     assert told.if_sure(1.0).text == UNSURE
     assert told.if_sure(1.0).confidence == told.confidence
     assert describer.describe(embedding)[0].if_sure(0.0) == told
+
+
+def test_a_long_embedding_does_not_mean_what_others_mean(engine: Engine) -> None:
+    lamp, ball = engine.encode_text(["the lamp goes on", "a red ball appears"])
+    describer = Describer(engine, within=0.1)
+    describer.describe(100 * lamp)
+    assert 0 < lamp @ ball < 0.9
+    assert describer.describe(ball)[1]

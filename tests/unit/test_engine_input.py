@@ -9,6 +9,7 @@ import pytest
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import engine as engine_module
 from vljepa_ros.runtime.testing import random_checkpoint
 
 
@@ -80,3 +81,27 @@ def test_tokens_of_another_model_are_refused(engine: Engine) -> None:
     for rows in ([own[:-1]] * 4, [own[:, :-1]], [own, own[0]], [own[None]]):
         with pytest.raises(InputError, match=r"\(54, 976\).*another model"):
             engine.predict(rows, ["what?"])
+
+
+def test_a_text_without_words_is_not_sure(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        engine._backend, "decode", lambda rows: ([""] * len(rows), np.ones(len(rows)))
+    )
+    (decoded,) = engine.decode(engine.encode_text(["the lamp is off"]), min_confidence=0.5)
+    assert (decoded.text, decoded.confidence) == ("I don't know", 0.0)
+
+
+def test_a_shipped_name_means_the_shipped_model_whatever_lies_in_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "vljepa-tiny").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = engine_module.find_model("vljepa-tiny")
+    assert found == engine_module.WEIGHTS_FOLDER / "vljepa-tiny"
+
+
+def test_the_longest_text_is_taken() -> None:
+    text = "x" * engine_module.MAX_TEXT_LENGTH
+    assert engine_module.check_text(f" {text} ", "text") == text
+    with pytest.raises(InputError, match="2001 characters; give at most 2000"):
+        engine_module.check_text(f"{text}x", "text")

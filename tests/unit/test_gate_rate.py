@@ -171,3 +171,15 @@ def test_memory_is_that_of_the_window(rate: int) -> None:
     early = len(pickle.dumps(gate))
     run(gate, times[2 * rate :], stream[2 * rate :])
     assert len(pickle.dumps(gate)) < early + 4 * DIMENSION * 8
+
+
+def test_first_takes_a_stream_slower_than_settle_but_not_than_smoothing() -> None:
+    config = GateConfig(smoothing=2, settle=0.375)
+    (first,) = run(ChangeGate(config), np.array([0, 1.0]), np.eye(1, DIMENSION).repeat(2, axis=0))
+    assert (first.trigger, first.embeddings) == (Trigger.FIRST, 2)
+
+
+def test_first_is_of_all_embeddings_when_a_period_is_just_as_long_as_settle() -> None:
+    config = GateConfig(smoothing=0.5, settle=0.5)
+    (first,) = run(ChangeGate(config), np.array([0, 0.5]), np.eye(1, DIMENSION).repeat(2, axis=0))
+    assert first.embeddings == 2

@@ -125,3 +125,32 @@ def test_the_words_of_a_question_do_not_tell_its_answer() -> None:
             if sample is not None:
                 asked[sample.meaning].add("orange" if "orange" in sample.query else "red mug")
     assert asked == {"yes": {"orange", "red mug"}, "no": {"orange"}}
+
+
+def test_of_two_events_the_newest_is_told() -> None:
+    lamp = {**FACTS["events"][1], "start": 10, "end": 10}
+    for events in ([FACTS["events"][0], lamp], [lamp, FACTS["events"][0]]):
+        shown = event_in({**FACTS, "events": events}, 6, 12)
+        assert shown is not None and shown["type"] == "appear"
+
+
+def test_singulars_that_end_in_s_have_an_article() -> None:
+    assert with_article("glass") == "a glass"
+    assert with_article("bus") == "a bus"
+
+
+def test_what_two_things_share_is_not_asked_for() -> None:
+    """Of two mugs none is "the mug", and of two things at one place none is what is there."""
+    mugs = [{"id": n, "name": "mug", "color": color} for n, color in enumerate(("red", "blue"))]
+    shown = [{"id": n, "place": "left", "on": None} for n in range(2)]
+    facts = {**FACTS, "objects": mugs, "states": [{**FACTS["states"][0], "visible": shown}]}
+    for kind in ("color", "what"):
+        assert all(make_sample(facts, 0, 6, kind, Random(seed)) is None for seed in range(10))
+
+
+def test_where_a_thing_is_that_stands_on_another_is_not_asked() -> None:
+    shown = [{"id": 3, "place": "left", "on": None}, {"id": 7, "place": "left", "on": 3}]
+    facts = {**FACTS, "states": [{**FACTS["states"][0], "visible": shown}]}
+    for seed in range(20):
+        sample = make_sample(facts, 0, 6, "where", Random(seed))
+        assert sample is not None and "red mug" in sample.query

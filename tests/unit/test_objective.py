@@ -178,3 +178,39 @@ def test_two_processes_have_the_loss_and_gradient_of_one(tmp_path: Path) -> None
             torch.testing.assert_close(results[kind][0], loss)
         mean = (both[0][kind][1] + both[1][kind][1]) / 2
         torch.testing.assert_close(mean, gradient)
+
+
+def test_vicreg_equals_its_formula() -> None:
+    """25 : 25 : 1 over 25; the variances of the two sides averaged, the covariances added."""
+    torch.manual_seed(0)
+    predicted, target = _unit(5), _unit(5)
+    sides = [side * math.sqrt(8) for side in (predicted, target)]
+    expected = F.mse_loss(*sides)
+    for side in sides:
+        covariance = torch.cov(side.T)
+        expected += F.relu(1 - (covariance.diagonal() + 1e-4).sqrt()).mean() / 2
+        expected += (covariance - covariance.diagonal().diag()).square().sum() / 8 / 25
+    loss = build_objective("vicreg", 0.07, True)(predicted, target, torch.arange(5)[:, None])
+    torch.testing.assert_close(loss, expected)
+
+
+def test_sigreg_equals_its_formula() -> None:
+    """In one dimension all directions are the same, but for the sign."""
+    t = torch.linspace(-5, 5, 17)
+    normal = torch.exp(-t.square() / 2)
+
+    def statistic(value: float, count: int) -> torch.Tensor:
+        error = (torch.cos(value * t) - normal).square() + torch.sin(value * t).square()
+        return count * torch.trapezoid(error * normal, t)
+
+    torch.testing.assert_close(SIGReg().statistic(torch.full((7, 1), 0.5)), statistic(0.5, 7))
+    one, minus = torch.ones(7, 1), -torch.ones(7, 1)
+    loss = SIGReg(weight=0.25)(one, minus, torch.arange(7)[:, None])
+    torch.testing.assert_close(loss, 0.75 * torch.tensor(4.0) + 0.25 * statistic(1.0, 7))
+
+
+def test_distances_are_the_mean_of_each_sample() -> None:
+    predicted, target = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    for kind, expected in (("cosine", 0.5), ("l1", 1.0), ("l2", 1.0)):
+        loss = build_objective(kind, 0.07, True)(predicted, target, torch.arange(2)[:, None])
+        assert loss.item() == pytest.approx(expected), kind

@@ -10,7 +10,7 @@ import pytest
 from vljepa_ros.runtime import EngineConfig
 from vljepa_ros.runtime.choice import prepare
 from vljepa_ros.runtime.onnx_backend import OnnxBackend
-from vljepa_ros.runtime.parity import clip_frames, drift, read_reference
+from vljepa_ros.runtime.parity import clip_frames, drift, make_reference, read_reference, too_far
 from vljepa_ros.runtime.testing import random_checkpoint
 
 ONNX = EngineConfig(backend="onnx")
@@ -45,3 +45,26 @@ def test_a_text_that_the_reference_is_unsure_of_may_differ(exported: Path) -> No
         reference["sure"][0] = sure
         found = drift(backend, reference, ("y_decoder",))
         assert found == {"y_decoder": pytest.approx(expected, abs=1e-3)}
+
+
+def test_what_is_no_number_is_too_far(exported: Path) -> None:
+    info = OnnxBackend(exported, ONNX).info
+    assert too_far(info, {"predictor": 1.0}) == ""
+    assert "predictor nan" in too_far(info, {"predictor": float("nan")})
+
+
+def test_the_whole_counts_what_the_x_encoder_does_to_the_predictor(exported: Path) -> None:
+    reference = read_reference(exported)
+    reference["frames"] = 255 - reference["frames"]
+    found = drift(OnnxBackend(exported, ONNX), reference, ("x_encoder", "predictor"))
+    assert found["predictor"] == pytest.approx(1, abs=1e-3)
+    assert found["whole"] < 0.999
+
+
+def test_where_all_texts_are_unsure_the_surest_is_compared(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = OnnxBackend(exported, ONNX)
+    shares = np.array([0.1, 0.3, 0.2, 0.1], np.float32)
+    monkeypatch.setattr(backend, "decode", lambda rows: (["a red ball"] * len(rows), shares))
+    assert make_reference(backend)["sure"].tolist() == [False, True, False, False]

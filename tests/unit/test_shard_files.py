@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 import webdataset
 
 from vljepa_ros.errors import InputError
+from vljepa_ros.training import shards as shards_module
 from vljepa_ros.training.features import load_pictures
 from vljepa_ros.training.shards import (
     Drawn,
     ShardWriter,
+    count_episodes,
     decode_jpeg,
     encode_jpeg,
     index_shard,
+    list_shards,
     read_shards,
     shard_path,
     write_missing,
@@ -112,3 +116,26 @@ def _write(root: Path, seed: int) -> None:
 
 def _none(number: int) -> Drawn:
     raise AssertionError(f"episode {number} is drawn")
+
+
+def test_a_shard_that_is_not_full_grows_with_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        shards_module, "ProcessPoolExecutor", lambda workers, *_, **__: ThreadPoolExecutor(workers)
+    )
+    for episodes in (60, 120):
+        write_missing(
+            *(tmp_path, "made-up", "train", episodes, 0, 1),
+            lambda number: (f"{number:06d}", {"frames": 1}, [b"x"]),
+            None,
+        )
+        counts = [count_episodes(path) for path in list_shards(tmp_path, "made-up", "train")]
+        assert sum(counts) == episodes and counts[0] == 50
+
+
+def test_a_key_with_a_dot_is_refused(tmp_path: Path) -> None:
+    shard = shard_path(tmp_path, "composites", "train", 0)
+    with pytest.raises(InputError, match=r"clip\.mp4"), ShardWriter(shard) as writer:
+        writer.add("clip.mp4", {"frames": 1}, [b"x"])
+    assert not shard.exists()

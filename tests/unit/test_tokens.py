@@ -68,3 +68,11 @@ def test_a_gap_of_the_window_is_filled() -> None:
         (9.6, "preferred"),
         (10.0, "own"),
     ]
+
+
+def test_tokens_that_come_late_and_are_too_old_are_not_kept() -> None:
+    store: TokenStore[str] = TokenStore(2.0)
+    store.add("front", 9 * SECOND, "new")
+    store.add("front", 8 * SECOND, "late")
+    store.add("front", SECOND, "old")
+    assert store.get("front") == {9 * SECOND: "new", 8 * SECOND: "late"}

@@ -142,3 +142,21 @@ def test_whatever_the_stamps_the_sample_is_a_window(
         assert len(sample) <= frames
         assert taken == sorted(set(taken))
         assert taken[0] >= stamp - (frames - 0.5) * period * SECOND - frames
+
+
+def test_a_frame_halfway_between_two_targets_serves_one_of_them() -> None:
+    window: FrameWindow[str] = FrameWindow(4, 0.5)
+    window.add(0, "a")
+    window.add(3 * SECOND // 4, "b")
+    assert ages(window) == [0.75, 0.0]
+
+
+def test_the_oldest_target_too_has_frames_on_both_sides() -> None:
+    window: FrameWindow[str] = FrameWindow(4, 0.5)
+    window.add(0, "a")
+    window.add(17 * SECOND // 10, "b")
+    assert ages(window) == [1.7, 0.0]
+
+
+def test_a_camera_as_slow_as_min_spacing_loses_no_frame() -> None:
+    assert ages(filled(2, 5, min_spacing=0.5)) == [1.5, 1.0, 0.5, 0.0]
