@@ -90,6 +90,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shade = random.integers(0, 256, (1, 1, 3), dtype=np.uint8)
                 frames = [encode_jpeg(np.tile(shade, (224, 224, 1)))] * 8
                 shard.add(f"{number:06d}", quiet_facts(number), frames)
+        (shard.path.parent / "seed").write_text("0\n")  # as of those that `vljepa data` draws
     return root
 
 

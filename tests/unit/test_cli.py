@@ -57,7 +57,6 @@ def test_data_are_made_where_they_are_missing(
 ) -> None:
     root = shutil.copytree(shards, tmp_path / "data")
     shard = shard_path(root, "composites", "train", 0)
-    (shard.parent / "seed").write_text("0\n")
     before = shard.read_bytes()
     for split in ("val", "test"):
         monkeypatch.setitem(HELD_OUT, split, 0)
