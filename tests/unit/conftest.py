@@ -18,10 +18,12 @@ import torch
 import yaml
 from published import USERS, WORDS, make, write
 
-from vljepa_ros.model import VLJEPAConfig
+from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
 from vljepa_ros.model.config import EfficientNetConfig
 from vljepa_ros.model.efficientnet import EfficientNet
+from vljepa_ros.runtime import Engine, EngineConfig
 from vljepa_ros.runtime.frames import FrameEncoder
+from vljepa_ros.runtime.testing import random_checkpoint
 from vljepa_ros.training.features import encode_missing
 from vljepa_ros.training.shards import ShardWriter, encode_jpeg, shard_path
 
@@ -132,3 +134,21 @@ def quiet_facts(number: int) -> dict[str, Any]:
         "states": [{"start": 0, "visible": visible, **state}],
         "events": [],
     }
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model with random numbers."""
+    return random_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> VLJEPA:
+    """The model in it."""
+    return load_checkpoint(checkpoint)
+
+
+@pytest.fixture(scope="module", params=["torch", "onnx"])
+def engine(request: pytest.FixtureRequest, checkpoint: Path) -> Engine:
+    """It again, as both backends run it."""
+    return Engine.load(str(checkpoint), EngineConfig(backend=request.param))

@@ -18,17 +18,6 @@ import pytest
 from vljepa_ros.errors import CheckpointError, EngineError, InputError
 from vljepa_ros.runtime import Engine, EngineConfig, to_input_size
 from vljepa_ros.runtime import engine as engine_module
-from vljepa_ros.runtime.testing import random_checkpoint
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_checkpoint(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module", params=["torch", "onnx"])
-def engine(request: pytest.FixtureRequest, checkpoint: Path) -> Engine:
-    return Engine.load(str(checkpoint), EngineConfig(backend=request.param))
 
 
 def _picture(height: int, width: int) -> np.ndarray:

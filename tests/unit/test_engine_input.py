@@ -8,19 +8,8 @@ import numpy as np
 import pytest
 
 from vljepa_ros.errors import InputError
-from vljepa_ros.runtime import Engine, EngineConfig
+from vljepa_ros.runtime import Engine
 from vljepa_ros.runtime import engine as engine_module
-from vljepa_ros.runtime.testing import random_checkpoint
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_checkpoint(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module", params=["torch", "onnx"])
-def engine(request: pytest.FixtureRequest, checkpoint: Path) -> Engine:
-    return Engine.load(str(checkpoint), EngineConfig(backend=request.param))
 
 
 def test_the_length_of_an_embedding_does_not_matter(engine: Engine) -> None:

@@ -17,17 +17,6 @@ from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.pretrained import efficientnet_lite0_weights
 from vljepa_ros.model.transformer import Transformer
 from vljepa_ros.model.y_decoder import END, START, SmallDecoder, vocabulary_of
-from vljepa_ros.runtime.testing import random_checkpoint
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_checkpoint(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> VLJEPA:
-    return load_checkpoint(folder)
 
 
 def test_a_frame_gives_the_same_tokens_alone_and_in_a_batch(model: VLJEPA) -> None:
@@ -76,9 +65,9 @@ def test_a_token_knows_the_colors_of_its_square(model: VLJEPA) -> None:
     assert lit == [[0, 16 + 4 * 1 + 3]]
 
 
-def test_class_tokens_are_the_names_of_what_the_head_sees(folder: Path) -> None:
+def test_class_tokens_are_the_names_of_what_the_head_sees(checkpoint: Path) -> None:
     """Against the published head on the whole frame, with names that are one-hot."""
-    encoder = VLJEPA(read_config(folder)).x_encoder
+    encoder = VLJEPA(read_config(checkpoint)).x_encoder
     encoder.load_pretrained()
     encoder.class_embeddings = torch.eye(1000)[:, :384]
     published = efficientnet_lite0_weights()
@@ -100,8 +89,8 @@ def test_class_tokens_are_the_names_of_what_the_head_sees(folder: Path) -> None:
     assert not tokens[:, 384:].any()
 
 
-def test_the_frozen_encoders_stay_as_they_are(folder: Path) -> None:
-    model = load_checkpoint(folder).train()
+def test_the_frozen_encoders_stay_as_they_are(checkpoint: Path) -> None:
+    model = load_checkpoint(checkpoint).train()
     assert model.predictor.training
     assert not any(part.training for part in model.y_encoder.encoder.modules())
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
@@ -226,11 +215,11 @@ def test_a_number_that_a_type_cannot_hold_is_named(tmp_path: Path) -> None:
     assert load_file(tmp_path / "made" / "model.safetensors")["a.weight"][0] < -9e4
 
 
-def test_a_checkpoint_that_does_not_fit_names_the_tensor(folder: Path, tmp_path: Path) -> None:
-    state = load_file(folder / "model.safetensors")
+def test_a_checkpoint_that_does_not_fit_names_the_tensor(checkpoint: Path, tmp_path: Path) -> None:
+    state = load_file(checkpoint / "model.safetensors")
     bad = tmp_path / "bad"
     bad.mkdir()
-    (bad / "config.json").write_text((folder / "config.json").read_text())
+    (bad / "config.json").write_text((checkpoint / "config.json").read_text())
     for broken, match in (
         ({k: v for k, v in state.items() if k != "y_encoder.head.weight"}, "lacks.*head.weight"),
         ({**state, "extra": torch.zeros(1)}, "unknown.*extra"),
@@ -241,10 +230,10 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensor(folder: Path, tmp_path:
             load_checkpoint(bad)
 
 
-def test_missing_and_damaged_files_say_what_to_do(folder: Path, tmp_path: Path) -> None:
+def test_missing_and_damaged_files_say_what_to_do(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
         load_checkpoint(tmp_path)
-    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    (tmp_path / "config.json").write_text((checkpoint / "config.json").read_text())
     with pytest.raises(CheckpointError, match=r"model\.safetensors is missing"):
         load_checkpoint(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not safetensors")

@@ -14,17 +14,6 @@ from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, VLJEPAConfig, load_checkpoint
 from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.model.transformer import Transformer, rotary_table
-from vljepa_ros.runtime.testing import random_checkpoint
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_checkpoint(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> VLJEPA:
-    return load_checkpoint(folder)
 
 
 def test_the_predictor_tells_times_and_places_apart(model: VLJEPA) -> None:
@@ -78,8 +67,8 @@ def test_long_waves_are_stretched_as_in_llama_3() -> None:
     torch.testing.assert_close(sines[1, :32].asin()[1:].float(), expected[1:])
 
 
-def test_a_checkpoint_is_loaded_for_evaluation(folder: Path) -> None:
-    loaded = load_checkpoint(folder)
+def test_a_checkpoint_is_loaded_for_evaluation(checkpoint: Path) -> None:
+    loaded = load_checkpoint(checkpoint)
     assert not [name for name, part in loaded.named_modules() if part.training]
 
 

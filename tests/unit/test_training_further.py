@@ -9,27 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.unit.tiny_model import TINY
 from vljepa_ros.errors import CheckpointError
 from vljepa_ros.model import VLJEPA, load_checkpoint, save_checkpoint
 from vljepa_ros.model.checkpoint import WEIGHTS_FILE
-from vljepa_ros.model.config import (
-    MiniLMConfig,
-    PredictorConfig,
-    VLJEPAConfig,
-    YDecoderConfig,
-)
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Batch, Sampler
 from vljepa_ros.training.loop import train
 
 _STAGE = StageConfig(steps=1, batch_size=4, learning_rate=1e-5, warmup_steps=0)
 CONFIG = TrainConfig(
-    model=VLJEPAConfig(
-        name="made-up",
-        predictor=PredictorConfig(width=32, layers=1, heads=2, kv_heads=2, ffn_width=64),
-        y_encoder=MiniLMConfig(trained_layers=1),
-        y_decoder=YDecoderConfig(width=32, layers=1, heads=2, ffn_width=64, max_tokens=12),
-    ),
+    model=TINY,
     finetuning=_STAGE,
     decoder=_STAGE,
     sources=("composites",),

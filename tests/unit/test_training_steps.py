@@ -10,13 +10,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from tests.unit.tiny_model import TINY
 from vljepa_ros.model import VLJEPA
-from vljepa_ros.model.config import (
-    MiniLMConfig,
-    PredictorConfig,
-    VLJEPAConfig,
-    YDecoderConfig,
-)
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode, load_episodes
@@ -25,12 +20,7 @@ from vljepa_ros.training.optimise import _rate
 from vljepa_ros.training.steps import DecodingStep, Texts, _with_noise
 
 CONFIG = TrainConfig(
-    model=VLJEPAConfig(
-        name="made-up",
-        predictor=PredictorConfig(width=32, layers=1, heads=2, kv_heads=2, ffn_width=64),
-        y_encoder=MiniLMConfig(trained_layers=1),
-        y_decoder=YDecoderConfig(width=32, layers=1, heads=2, ffn_width=64, max_tokens=12),
-    ),
+    model=TINY,
     finetuning=StageConfig(steps=2, batch_size=8, learning_rate=1e-3, warmup_steps=1),
     decoder=StageConfig(steps=2, batch_size=8, learning_rate=1e-3, warmup_steps=1),
     sources=("composites",),

@@ -51,9 +51,12 @@ def reading(path: Path) -> Iterator[None]:
 
     Raises:
         DamagedExportError: whatever was raised, of which each library has kinds of its own.
+        MemoryError: as it is; the file may be sound.
     """
     try:
         yield
+    except MemoryError:
+        raise
     except Exception as error:
         raise DamagedExportError(path, error) from error
 
