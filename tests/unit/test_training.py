@@ -29,7 +29,7 @@ from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming import GateConfig
 from vljepa_ros.training import evaluate, loop
-from vljepa_ros.training.class_windows import ClassWindows
+from vljepa_ros.training.class_windows import ClassWindows, show_classes
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Batch, Sampler, window_frames
 from vljepa_ros.training.evaluate import Evaluation, own_tokens
@@ -115,6 +115,8 @@ def test_the_parts_of_a_batch_make_up_the_whole(episodes: list[Episode]) -> None
         assert part.texts[row] == whole.texts[number]
         assert part.negatives[row] == whole.negatives[number]
         assert torch.equal(part.frames[row], whole.frames[number])
+        torch.testing.assert_close(part.shown[row], whole.shown[number], equal_nan=True)
+    assert 0 < whole.shown.isnan().sum() < whole.shown.numel()
 
 
 def test_without_a_query_nothing_is_asked(episodes: list[Episode]) -> None:
@@ -126,8 +128,11 @@ def test_a_window_shows_a_class_by_its_class_tokens_alone() -> None:
     names = [f"kind {n} (of thing)" for n in range(40)]
     classes = ClassWindows(names, torch.eye(40), class_tokens=5)
     for seed in range(20):
-        tokens = torch.full((4, 9, 50), 7.0)
-        sample, wrong = classes.replace(tokens, Random(seed), 4)
+        sample, wrong, shown = classes.draw(Random(seed), 4)
+        windows = torch.full((2, 4, 9, 50), 7.0)
+        show_classes(windows, torch.stack([shown, classes.nothing()]))
+        tokens, other = windows
+        assert (other == 7).all()
         number = int(tokens[0, 4, :40].argmax())
         assert sample.answers[0] == f"a kind {number}"
         assert sample.query

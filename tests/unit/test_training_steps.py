@@ -14,10 +14,10 @@ from tests.unit.tiny_model import TINY
 from vljepa_ros.model import VLJEPA
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Sampler
-from vljepa_ros.training.features import Episode, load_episodes
-from vljepa_ros.training.loop import train
+from vljepa_ros.training.features import Episode, load_episodes, to_table
+from vljepa_ros.training.loop import _classes, train
 from vljepa_ros.training.optimise import _rate
-from vljepa_ros.training.steps import DecodingStep, Texts, _with_noise
+from vljepa_ros.training.steps import DecodingStep, Texts, _with_noise, predict
 
 CONFIG = TrainConfig(
     model=TINY,
@@ -65,6 +65,21 @@ def test_texts_are_embedded_alike_in_any_batch_and_mixed_in_pairs(
     near = between @ torch.stack([first, second]).T
     assert (near > first @ second - 1e-4).all()
     assert near[:, 0].min() < 0.9 and near[:, 1].max() > near[:, 1].min() + 0.1
+
+
+def test_frames_that_are_numbers_are_looked_up(episodes: list[Episode], model: VLJEPA) -> None:
+    rows, table = to_table(episodes, torch.device("cpu"))
+    told, numbered = (
+        Sampler(some, model.window, {"what": 1.0}, 1, classes=_classes(model)).batch(0, 8)
+        for some in (episodes, rows)
+    )
+    assert numbered.frames.shape == (8, model.window.frames)
+    assert not told.shown.isnan().all()
+    seen = predict(model, told)
+    torch.testing.assert_close(predict(model, numbered, table), seen)
+    torch.testing.assert_close(predict(model, numbered.part(2, 5), table), seen[2:5])
+    plain = replace(told, shown=torch.full_like(told.shown, torch.nan))
+    assert not torch.allclose(predict(model, plain), seen)
 
 
 def test_padding_does_not_count_in_the_y_decoders_loss(

@@ -52,7 +52,9 @@ class Batch:
     """B windows with a query and one wording of its answer each.
 
     Attributes:
-        frames: (B, T, N, C) float16 tokens, or (B, T, S, S, 3) uint8 RGB.
+        frames: (B, T, N, C) float16 tokens, or (B, T) int64 numbers of them in a table (see
+            `features.to_table`), or (B, T, S, S, 3) uint8 RGB.
+        shown: (B, K, D), see `class_windows.show_classes`; without classes K is 0.
         samples: B samples.
         texts: B answers, drawn from the wordings of the sample.
         others: as `texts`, drawn once more.
@@ -62,6 +64,7 @@ class Batch:
     """
 
     frames: Tensor
+    shown: Tensor
     samples: list[Sample]
     texts: list[str]
     others: list[str]
@@ -152,19 +155,21 @@ class Sampler:
         # What follows must not depend on the part either, or the parts would not fit together.
         rows = [(*draw, self.random.getrandbits(32)) for draw in drawn][part::parts]
         frames = torch.from_numpy(np.stack([e.frames[numbers] for _, e, numbers, *_ in rows]))
-        samples, texts, others, negatives = [], [], [], []
-        for row, (sample, episode, numbers, seed, choice) in enumerate(rows):
+        samples, texts, others, negatives, shown = [], [], [], [], []
+        for sample, episode, numbers, seed, choice in rows:
             random = Random(choice)
             wrong = self._negatives(sample, episode, numbers, seed)
+            tokens = torch.empty(0, 0) if self.classes is None else self.classes.nothing()
             if self.classes is not None and _is_replaced(episode, random):
-                sample, wrong = self.classes.replace(frames[row], random, self.negatives)
+                sample, wrong, tokens = self.classes.draw(random, self.negatives)
+            shown.append(tokens)
             samples.append(sample if self.conditioned else replace(sample, query=""))
             texts.append(random.choice(sample.answers))
             others.append(random.choice(sample.answers))
             negatives.append(wrong)
         pairs = zip(samples, texts, strict=True)
         meanings = torch.tensor([[_number(s.meaning), _number(text)] for s, text in pairs])
-        return Batch(frames, samples, texts, others, meanings, negatives)
+        return Batch(frames, torch.stack(shown), samples, texts, others, meanings, negatives)
 
     def _negatives(
         self, sample: Sample, episode: Episode, frames: list[int], seed: int

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from vljepa_ros.errors import InputError
@@ -108,6 +109,45 @@ class Encoded:
         return np.stack([self._kept[number] for number in numbers])
 
 
+class Rows:
+    """Frames of which only the numbers in a table are told, that others look up.
+
+    Args:
+        first: number of the oldest.
+        count: how many there are.
+    """
+
+    def __init__(self, first: int, count: int) -> None:
+        self.first, self.count = first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, numbers: list[int]) -> NDArray[np.int64]:
+        """(T,) int64."""
+        return self.first + np.asarray(numbers, np.int64)
+
+
+def to_table(
+    episodes: Sequence[Episode], device: torch.device
+) -> tuple[list[Episode], torch.Tensor]:
+    """The tokens of all episodes on a device, which takes a batch from them in no time.
+
+    Returns:
+        The episodes, with `Rows` for frames, and their tokens, (F, N, C) float16.
+    """
+    firsts = np.cumsum([0, *(len(episode.frames) for episode in episodes)])
+    shape = episodes[0].frames[[0]].shape[1:]
+    table = torch.empty(int(firsts[-1]), *shape, dtype=torch.float16, device=device)
+    rows = []
+    for episode, first in zip(episodes, firsts.tolist(), strict=False):
+        count = len(episode.frames)
+        tokens = episode.frames[list(range(count))]
+        table[first : first + count] = torch.from_numpy(tokens).to(device)
+        rows.append(replace(episode, frames=Rows(first, count)))
+    return rows, table
+
+
 def features_path(shard: Path) -> Path:
     """Where the tokens of a shard are stored."""
     return shard.with_suffix(".tokens.npy")
@@ -121,16 +161,21 @@ def fingerprint_path(shard: Path) -> Path:
 def encode_shard(shard: Path, encoder: FrameEncoder) -> None:
     """Store the tokens of all frames of a shard, (F, N, C) float16 in the shard's order."""
     jpegs = [data for _, frames in read_shards([shard]) for data in frames]
-    with ThreadPoolExecutor() as pool:  # OpenCV decodes without Python's lock
-        frames = list(
-            pool.map(lambda data: to_input_size(decode_jpeg(data), encoder.image_size), jpegs)
-        )
-    rows = [
-        encoder(np.stack(frames[start : start + encoder.batch]))
-        for start in range(0, len(frames), encoder.batch)
-    ]
+    size, shape = encoder.image_size, (len(jpegs), *encoder.shape)
+    frames = np.empty((encoder.batch, size, size, 3), np.uint8)
+
+    def put(place: int, jpeg: bytes) -> None:
+        frames[place] = to_input_size(decode_jpeg(jpeg), size)
+
     part = shard.with_suffix(".part.npy")
-    np.save(part, np.concatenate(rows))
+    # Piece by piece: a GPU would wait for large arrays to be copied.
+    with part.open("wb") as file, ThreadPoolExecutor() as pool:
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(jpegs), encoder.batch):
+            some = jpegs[start : start + encoder.batch]
+            list(pool.map(put, range(len(some)), some))  # decoded without Python's lock
+            encoder(frames[: len(some)]).tofile(file)
     # In this order: a kill in between leaves no tokens that pass for another X-Encoder's.
     fingerprint_path(shard).unlink(missing_ok=True)
     part.replace(features_path(shard))

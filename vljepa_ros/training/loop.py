@@ -14,16 +14,17 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env, set_seed
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from vljepa_ros.errors import CheckpointError, InputError
 from vljepa_ros.model import VLJEPA, save_checkpoint
 from vljepa_ros.model.checkpoint import load_checkpoint, read_trained
+from vljepa_ros.model.x_encoder import XEncoder
 from vljepa_ros.runtime.exported import weights_sha256
 from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import KIND_WEIGHTS, Sampler
-from vljepa_ros.training.features import Episode, load_episodes, load_pictures
+from vljepa_ros.training.features import Episode, load_episodes, load_pictures, to_table
 from vljepa_ros.training.objective import build_objective
 from vljepa_ros.training.optimise import TRAINED_FILE, check_sharing, knows_bf16, run_stage
 from vljepa_ros.training.shards import list_shards
@@ -31,6 +32,7 @@ from vljepa_ros.training.steps import AlignmentStep, DecodingStep
 
 _log = logging.getLogger(__name__)
 STAGES = ("pretraining", "finetuning", "decoder")
+_TOKENS_SHARE = 0.5  # of a GPU's free memory, for the tokens of all episodes
 _VOCABULARY_DRAWS = 30_000  # samples whose words the Y-Decoder learns
 
 
@@ -61,7 +63,7 @@ def train(config: TrainConfig, data: Path, run: Path, start: Path | None = None)
     if start is not None:
         further = read_trained(model, start, ("predictor.", "y_encoder."))
         model.load_state_dict(further, strict=False)
-    episodes = _episodes(model, config, data)
+    episodes, tokens = _on_gpu(_episodes(model, config, data), model.x_encoder)
     classes = _classes(model)
 
     def sampler(stage: str, weights: Mapping[str, float], conditioned: bool = True) -> Sampler:
@@ -75,11 +77,12 @@ def train(config: TrainConfig, data: Path, run: Path, start: Path | None = None)
     if config.pretraining is not None:
         captions = sampler("pretraining", {"caption": 1.0}, False)
         stage = config.pretraining
-        model = _align(model, "pretraining", stage, captions, temperature, config, run)
+        model = _align(model, "pretraining", stage, captions, tokens, temperature, config, run)
         temperature = _learned_temperature(run / "pretraining", temperature)
     asked = sampler("finetuning", KIND_WEIGHTS)
-    model = _align(model, "finetuning", config.finetuning, asked, temperature, config, run)
-    step = DecodingStep(model, config.decoder_noise)
+    stage = config.finetuning
+    model = _align(model, "finetuning", stage, asked, tokens, temperature, config, run)
+    step = DecodingStep(model, config.decoder_noise, tokens)
     groups = [{"params": _trained(model.y_decoder), "lr": config.decoder.learning_rate}]
     told = sampler("decoder", KIND_WEIGHTS)
     model = _run("decoder", step, groups, told, config.decoder, config, run)
@@ -146,6 +149,7 @@ def _align(
     name: str,
     stage: StageConfig,
     sampler: Sampler,
+    tokens: Tensor | None,
     temperature: float,
     config: TrainConfig,
     run: Path,
@@ -158,7 +162,7 @@ def _align(
         {"params": [*model.predictor.parameters(), *objective.parameters()], "lr": rate},
         {"params": _trained(model.y_encoder), "lr": rate * slow},
     ]
-    step = AlignmentStep(model, objective, config.hard_negatives)
+    step = AlignmentStep(model, objective, config.hard_negatives, tokens)
     return _run(name, step, groups, sampler, stage, config, run)
 
 
@@ -219,6 +223,18 @@ def _episodes(model: VLJEPA, config: TrainConfig, data: Path) -> list[Episode]:
         shape = (encoder.tokens_per_frame, encoder.token_dim)
         return load_episodes(data, config.sources, "train", shape, encoder.fingerprint())
     return load_pictures(data, config.sources, "train", model.image_size)
+
+
+def _on_gpu(episodes: list[Episode], encoder: XEncoder) -> tuple[list[Episode], Tensor | None]:
+    """Their stored tokens on this process's GPU, if it has room: it would wait for each batch."""
+    device = PartialState().device
+    if device.type != "cuda" or not encoder.frame_wise:
+        return episodes, None
+    frames = sum(len(episode.frames) for episode in episodes)
+    needed = 2 * frames * encoder.tokens_per_frame * encoder.token_dim  # bytes
+    if needed > _TOKENS_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return episodes, None
+    return to_table(episodes, device)
 
 
 def _classes(model: VLJEPA) -> ClassWindows | None:

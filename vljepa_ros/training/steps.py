@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import pad_sequence
 
 from vljepa_ros.model import VLJEPA
+from vljepa_ros.training.class_windows import show_classes
 from vljepa_ros.training.dataset import HARD_NEGATIVES, Batch
 from vljepa_ros.training.objective import Objective
 
@@ -80,12 +81,18 @@ class AlignmentStep(nn.Module):
         model: whose predictor is trained, and what of the Y-Encoder is not frozen.
         objective: how far embeddings are from where they should be.
         negatives: wrong answers to each query that a batch has at most.
+        tokens: where the frames of the batches lie, if they are numbers.
     """
 
     def __init__(
-        self, model: VLJEPA, objective: Objective, negatives: int = HARD_NEGATIVES
+        self,
+        model: VLJEPA,
+        objective: Objective,
+        negatives: int = HARD_NEGATIVES,
+        tokens: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.tokens = tokens
         self.negatives = negatives if objective.takes_negatives else 0
         model.y_decoder.requires_grad_(False)
         self.model = model
@@ -94,7 +101,7 @@ class AlignmentStep(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of a batch: scalar."""
-        predicted = predict(self.model, batch)
+        predicted = predict(self.model, batch, self.tokens)
         targets, negatives = self._embed(batch)
         # Cosines over a temperature are too close together for half precision.
         with torch.autocast(predicted.device.type, enabled=False):
@@ -126,10 +133,12 @@ class DecodingStep(nn.Module):
     Args:
         model: whose other parts are done.
         noise: largest length of the noise added to a unit embedding.
+        tokens: where the frames of the batches lie, if they are numbers.
     """
 
-    def __init__(self, model: VLJEPA, noise: float) -> None:
+    def __init__(self, model: VLJEPA, noise: float, tokens: Tensor | None = None) -> None:
         super().__init__()
+        self.tokens = tokens
         model.requires_grad_(False).eval()
         model.y_decoder.trained.requires_grad_(True)
         self.model = model
@@ -158,15 +167,23 @@ class DecodingStep(nn.Module):
     def embed(self, batch: Batch) -> Tensor:
         """What is to be decoded, (B, D): for the first half predicted, for the second true."""
         half = len(batch.samples) // 2
-        predicted = predict(self.model, batch.part(0, half)).float()
+        predicted = predict(self.model, batch.part(0, half), self.tokens).float()
         told = batch.part(half, len(batch.samples))
         return torch.cat([predicted, self.texts.embed_between(told.texts, told.others)])
 
 
-def predict(model: VLJEPA, batch: Batch) -> Tensor:
-    """Predicted embeddings (B, D) of a batch, on the model's device, as in `VLJEPA.forward`."""
+def predict(model: VLJEPA, batch: Batch, tokens: Tensor | None = None) -> Tensor:
+    """Predicted embeddings (B, D) of a batch, on the model's device, as in `VLJEPA.forward`.
+
+    Args:
+        model: with its X-Encoder.
+        batch: its frames, or their numbers.
+        tokens: (F, N, C) on the model's device, if they are numbers.
+    """
     some = next(model.predictor.parameters())
     frames = batch.frames.to(some.device, non_blocking=True)
+    if tokens is not None:
+        frames = tokens[frames]
     if frames.dtype == torch.uint8:
         pictures = frames.flatten(0, 1).permute(0, 3, 1, 2)
         window = model.encode_frames(pictures).unflatten(0, frames.shape[:2])
@@ -174,6 +191,7 @@ def predict(model: VLJEPA, batch: Batch) -> Tensor:
         kind = some.device.type
         half = torch.is_autocast_enabled(kind)
         window = frames.to(torch.get_autocast_dtype(kind) if half else some.dtype)
+        show_classes(window, batch.shown.to(some.device, non_blocking=True))
     predicted: Tensor = model(window, [sample.query for sample in batch.samples])
     return predicted
 
