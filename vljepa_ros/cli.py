@@ -64,20 +64,20 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--tabletop",
         type=int,
-        default=3200,
+        default=1000,
         help="simulated training episodes (default: %(default)s)",
     )
     data.add_argument(
         "--composites",
         type=int,
-        default=1000,
+        default=3500,
         help="composited training episodes (default: %(default)s)",
     )
     data.add_argument(
         "--moments",
         type=int,
-        default=0,
-        help="short simulated training episodes (default: %(default)s)",
+        default=14000,
+        help="short simulated training episodes of one event each (default: %(default)s)",
     )
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0, help="of all episodes (default: 0)")
