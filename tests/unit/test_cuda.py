@@ -21,7 +21,9 @@ from vljepa_ros.runtime import Engine, EngineConfig
 from vljepa_ros.runtime.frames import FrameEncoder
 from vljepa_ros.runtime.parity import clip_frames
 from vljepa_ros.runtime.testing import random_checkpoint
+from vljepa_ros.training import loop
 from vljepa_ros.training.config import StageConfig, TrainConfig
+from vljepa_ros.training.features import load_episodes
 from vljepa_ros.training.loop import train
 
 if not torch.cuda.is_available():
@@ -75,6 +77,21 @@ def test_auto_stays_on_the_gpu(checkpoint: Path) -> None:
     """With torch, where the ONNX Runtime is one without GPU."""
     auto = EngineConfig(backend="auto", device="cuda:0", precision="auto")
     assert Engine.load(str(checkpoint), auto).info.device == "cuda:0"
+
+
+def test_training_keeps_the_tokens_on_the_gpu_where_it_has_room(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x_encoder = EfficientNet(EfficientNetConfig())
+    shape = (x_encoder.tokens_per_frame, x_encoder.token_dim)
+    episodes = load_episodes(data, ("composites",), "train", shape)
+    rows, tokens = loop._on_gpu(episodes, x_encoder)
+    assert tokens is not None and tokens.device.type == "cuda"
+    for row, episode in zip(rows, episodes, strict=True):
+        looked_up = tokens[torch.from_numpy(row.frames[[3, 0]])].cpu().numpy()
+        np.testing.assert_array_equal(looked_up, episode.frames[[3, 0]])
+    monkeypatch.setattr(loop, "_TOKENS_SHARE", 0.0)
+    assert loop._on_gpu(episodes, x_encoder) == (episodes, None)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
