@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from vljepa_ros.training.config import TrainConfig
 from vljepa_ros.training.loop import train
 from vljepa_ros.training.optimise import knows_bf16
 
-SHIPPED = Path(__file__).parents[2] / "config" / "models" / "vljepa-tiny.yaml"  # in bf16
+SHIPPED = Path(__file__).parents[2] / "config" / "models" / "vljepa-tiny.yaml"
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -21,8 +22,9 @@ def test_training_in_emulated_bf16_is_warned_of(
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.setattr(loop, "knows_bf16", lambda: known)
+    config = replace(TrainConfig.from_yaml(SHIPPED), precision="bf16")
     with pytest.raises(InputError):
-        train(TrainConfig.from_yaml(SHIPPED), tmp_path / "nothing", tmp_path / "run")
+        train(config, tmp_path / "nothing", tmp_path / "run")
     assert ("precision: fp32" in caplog.text) == (not known)
 
 
