@@ -60,7 +60,8 @@ def test_data_are_made_where_they_are_missing(
     before = shard.read_bytes()
     for split in ("val", "test"):
         monkeypatch.setitem(HELD_OUT, split, 0)
-    assert main(["data", "--data", str(root), "--tabletop", "0", "--composites", "4"]) == 0
+    counts = ["--tabletop", "0", "--composites", "4", "--moments", "0"]
+    assert main(["data", "--data", str(root), *counts]) == 0
     assert shard.read_bytes() == before
     assert np.load(features_path(shard), mmap_mode="r").shape == (32, 54, 976)
 
@@ -69,7 +70,8 @@ def test_own_shards_are_encoded_without_drawing_others(shards: Path, tmp_path: P
     own = shard_path(tmp_path, "mine", "train", 0)
     own.parent.mkdir(parents=True)
     shutil.copy(shard_path(shards, "composites", "train", 0), own)
-    assert main(["data", "--data", str(tmp_path), "--tabletop", "0", "--composites", "0"]) == 0
+    nothing = ["--tabletop", "0", "--composites", "0", "--moments", "0"]
+    assert main(["data", "--data", str(tmp_path), *nothing]) == 0
     assert np.load(features_path(own), mmap_mode="r").shape == (32, 54, 976)
     assert {path.name for path in tmp_path.iterdir()} == {"mine"}
 
