@@ -10,7 +10,9 @@ import numpy as np
 from evidence.detectors import Decode
 from evidence.streams import Stream
 
-_RETURN = 1.5  # s after an event has left the window in which a detector may tell the rest
+# s after an event has left the window in which a detector may tell the rest: the longest wait that
+# one may have, and half a second more.
+_RETURN = 2.5
 
 
 @dataclass(frozen=True)

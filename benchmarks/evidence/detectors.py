@@ -58,12 +58,24 @@ def uniform(embeddings: Embeddings, period: float, number: int, pooled: bool) ->
 
 def ward(embeddings: Embeddings, period: float, number: int, pooled: bool) -> list[Decode]:
     """The paper's way (section 4.6): Ward clustering into `number` segments of neighbours."""
-    total = len(embeddings)
-    number = min(number, total)
-    if number == total:
+    if number >= len(embeddings):
         return uniform(embeddings, period, number, pooled)
+    return _ward(embeddings, period, pooled, n_clusters=number)
+
+
+def ward_by_height(
+    embeddings: Embeddings, period: float, height: float, pooled: bool
+) -> list[Decode]:
+    """The same, but cut at one height of the tree: as many segments as a stream has content."""
+    return _ward(embeddings, period, pooled, n_clusters=None, distance_threshold=height)
+
+
+def _ward(
+    embeddings: Embeddings, period: float, pooled: bool, **cut: float | None
+) -> list[Decode]:
+    total = len(embeddings)
     chain = diags_array([np.ones(total - 1)] * 2, offsets=[-1, 1])
-    clustering = AgglomerativeClustering(number, linkage="ward", connectivity=chain)
+    clustering = AgglomerativeClustering(linkage="ward", connectivity=chain, **cut)
     labels = clustering.fit_predict(embeddings)
     edges = np.concatenate([[0], np.flatnonzero(np.diff(labels)) + 1, [total]])
     return _of_segments(embeddings, period, edges, pooled)

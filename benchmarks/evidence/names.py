@@ -4,5 +4,6 @@ GATE = "our gate"
 MEMORY = "our gate and decoder"
 TUNED = "our gate, tuned"
 WARD = "Ward clustering"
+WARD_HEIGHT = "Ward clustering, one height"
 UNIFORM = ("uniform", "uniform, averaged")
 UNIFORM_MEMORY = ("uniform, our decoder", "uniform, averaged, our decoder")

@@ -201,6 +201,16 @@ def saving_interval(point: Score, baselines: Sequence[Curve]) -> tuple[float, fl
     return statistic_interval(of, len(point.cider))
 
 
+def ratio_interval(point: Score, other: Score, baselines: Sequence[Curve]) -> tuple[float, float]:
+    """95 % bootstrap interval of the ratio of two savings, on the same streams."""
+
+    def of(rows: NDArray[np.int64]) -> float:
+        chosen = [[score.of(rows) for score in curve] for curve in baselines]
+        return saving(point.of(rows), chosen) / saving(other.of(rows), chosen)
+
+    return statistic_interval(of, len(point.cider))
+
+
 def to_rows(curve: Curve) -> list[dict[str, Any]]:
     """A curve as JSON has it."""
     return [

@@ -23,6 +23,7 @@ from evidence.scoring import (
     Score,
     baseline_interval,
     best_of_all,
+    ratio_interval,
     saving,
     saving_interval,
 )
@@ -97,7 +98,10 @@ def _points(way: Way, curve: Curve) -> dict[str, Any]:
 def _row(
     way: Way, curve: Curve, knobs: dict[str, float], gate: Score, baselines: Sequence[Curve]
 ) -> dict[str, Any]:
-    """What is told of a way at its knob, or where the gate is, and the best of its savings."""
+    """What is told of a way at its knob, or where the gate is, and the best of its savings.
+
+    `of_gates` is its saving as a share of the gate's.
+    """
     known = way.name in knobs
     point = _at(curve, knobs[way.name]) if known else nearest_point(curve, gate.interval)
     top = max(s.mean for baseline in baselines for s in baseline)
@@ -114,6 +118,8 @@ def _row(
         "uniform_interval": baseline_interval(point.mean, baselines),
         "saving": saving(point, baselines),
         "saving_95": saving_interval(point, baselines),
+        "of_gates": saving(point, baselines) / saving(gate, baselines),
+        "of_gates_95": ratio_interval(point, gate, baselines),
         "best_saving": saving(best, baselines),
         "best_interval": best.interval,
         "best_cider": best.mean,

@@ -33,7 +33,8 @@ def markdown(result: dict[str, Any]) -> str:
 
 def _ways(result: dict[str, Any]) -> str:
     head = ("way of decoding", "causal", "settings", "s between decodes", "CIDEr (95 %)")
-    head += ("uniform needs, s", "decodes saved (95 %)", "best along its curve")
+    head += ("uniform needs, s", "decodes saved (95 %)", "of the gate's (95 %, paired)")
+    head += ("best along its curve, chosen on these streams",)
     rows = [
         (
             row["name"],
@@ -43,6 +44,7 @@ def _ways(result: dict[str, Any]) -> str:
             "{:.0f} ({:.0f} to {:.0f})".format(row["cider"], *row["cider_95"]),
             f"{row['uniform_interval']:.2f}",
             times(row),
+            "{:.2f} ({:.2f} to {:.2f})".format(row["of_gates"], *row["of_gates_95"]),
             f"{row['best_saving']:.2f}x at {row['best_interval']:.1f} s",
         )
         for row in result["ways"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evidence import detectors
 from evidence.detectors import Decode, RunLengths
 from evidence.drawing import PERIOD
-from evidence.names import GATE, MEMORY, TUNED, UNIFORM_MEMORY, WARD
+from evidence.names import GATE, MEMORY, TUNED, UNIFORM_MEMORY, WARD, WARD_HEIGHT
 from evidence.scoring import Curve, Score, Texts, at_interval, frontier, score
 from evidence.streams import Stream
 from vljepa_ros.runtime.describer import RECALL_WITHIN
@@ -24,6 +24,7 @@ _DIMS = 6  # principal components that the Bayesian detector watches
 
 INTERVALS = (0.25, *np.geomspace(0.5, 100, 24).round(3).tolist())  # s
 _THRESHOLDS = (*np.geomspace(0.01, 0.6, 12).round(4).tolist(), 0.75, 0.9, 1.05, 1.2)
+_HEIGHTS = tuple(np.geomspace(0.1, 30, 18).round(3).tolist())  # of Ward's tree
 _SUMS = tuple(np.geomspace(0.02, 20, 14).round(3).tolist())
 _PENALTIES = tuple(np.geomspace(0.003, 60, 16).round(4).tolist())
 _HAZARDS = (0.1, 0.03, 0.01, 1e-3, 1e-5, 1e-8, 1e-12, 1e-18, 1e-26)
@@ -58,12 +59,17 @@ class Way:
 
 
 def offline() -> list[Way]:
-    """Uniform decoding, the paper's clustering, and the best segmentation as a bound."""
+    """Uniform decoding, the paper's clustering, and the best segmentation as a bound.
+
+    The paper gives its clustering a number of segments, the same for all streams; cut at one
+    height, it may spend more where more happens, as all that follows may.
+    """
     ways = []
     for pooled, ending in ((False, ""), (True, ", averaged")):
         for name, cut in (("uniform", detectors.uniform), (WARD, detectors.ward)):
             decode = partial(_by_interval, cut, pooled)
             ways.append(Way(name + ending, False, "", INTERVALS, decode))
+        ways.append(Way(WARD_HEIGHT + ending, False, "", _HEIGHTS, partial(_by_height, pooled)))
     ways.append(
         Way(
             "kernel change points, averaged",
@@ -183,6 +189,10 @@ def _by_interval(
 ) -> list[Decode]:
     number = max(1, round(stream.duration / interval))
     return cut(stream.embeddings, PERIOD, number, pooled)
+
+
+def _by_height(pooled: bool, stream: Stream, height: float) -> list[Decode]:
+    return detectors.ward_by_height(stream.embeddings, PERIOD, height, pooled)
 
 
 def _ewma(rate: float, wait: int) -> Callable[[Stream, float], list[Decode]]:

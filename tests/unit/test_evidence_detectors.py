@@ -21,6 +21,16 @@ def test_ward_finds_the_changes():
     assert [np.argmax(d.embedding) for d in found] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_ward_at_one_height_gives_a_stream_as_many_segments_as_it_has_changes(pooled):
+    found = detectors.ward_by_height(embeddings(), PERIOD, 2.0, pooled)
+    assert len(found) == len(CHANGES) + 1
+    same = detectors.ward(embeddings(), PERIOD, len(CHANGES) + 1, pooled)
+    assert [d.time for d in found] == [d.time for d in same]
+    assert len(detectors.ward_by_height(embeddings(CHANGES[:1]), PERIOD, 2.0, pooled)) == 2
+    assert len(detectors.ward_by_height(embeddings(), PERIOD, 100.0, pooled)) == 1
+
+
 def test_kernel_segments_find_the_changes():
     found = detectors.kernel_segments(embeddings(), PERIOD, 1.0, pooled=True)
     assert starts(found) == [0, *CHANGES]
@@ -109,5 +119,5 @@ def test_delays_misses_and_false_alarms():
     assert found.delays == [0.75]
     assert found.missed == 0.5
     assert found.false_alarms == 1
-    assert found.quiet == pytest.approx(100 - 2 * (1 + SPAN + 1.5), abs=0.6)
+    assert found.quiet == pytest.approx(100 - 2 * (1 + SPAN + 2.5), abs=0.6)
     assert found.false_alarms_per_hour == pytest.approx(3600 / found.quiet)

@@ -21,6 +21,7 @@ from evidence.scoring import (
     from_rows,
     frontier,
     nearest,
+    ratio_interval,
     saving,
     saving_interval,
     score,
@@ -140,6 +141,17 @@ def test_saving_is_against_the_best_baseline():
     assert baseline_interval(100.5, noisy) > 2.0
 
 
+def test_two_savings_on_the_same_streams_are_told_apart_by_their_ratio():
+    # Streams whose decodes differ by far more than the two ways do on any one of them.
+    ones, decodes = np.ones(4), np.array([1.0, 2.0, 4.0, 8.0])
+    baselines = [[Score(1.0, 100 * ones, 8 * ones, 8 * ones)]]
+    point = Score(1.0, 100 * ones, decodes, 8 * ones)
+    other = Score(1.0, 100 * ones, 1.25 * decodes, 8 * ones)
+    low, high = saving_interval(point, baselines)
+    assert high > 2 * low
+    assert ratio_interval(point, other, baselines) == pytest.approx((1.25, 1.25))
+
+
 def test_what_recall_saves_at_even_intervals_too_is_not_the_gates():
     curves = {
         MEMORY: curve((9.0, 80), (12.0, 60)),
@@ -225,6 +237,7 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
         "causal": True, "settings": "", "knob": 1.0, "interval": 8.0, "cider": 62.5,
         "cider_95": [60.0, 65.0], "uniform_interval": 2.0, "saving": 4.25,
         "saving_95": [3.5, 5.0], "best_saving": 4.5, "best_interval": 9.0, "best_cider": 60.0,
+        "of_gates": 0.85, "of_gates_95": [0.75, 0.95],
     }  # fmt: skip
     part = {name: {"interval": 8.0, "cider": 60.0, "saving": 4.0} for name in (GATE, MEMORY)}
     told = {"name": GATE, "delay_median": 0.9, "delay_90": 1.3, "missed": 0.04}
@@ -256,6 +269,7 @@ def test_the_report_shows_every_way_and_the_savings(tmp_path):
     for told_number in (
         "4.25x (3.50 to 5.00)",
         "4.50x at 9.0 s",
+        "0.85 (0.75 to 0.95)",
         "our decoder: 1.25x (1.00 to 1.50) saved. Recall alone saves 3.50x",
         "0.90",
         "4.0%",
