@@ -160,12 +160,12 @@ class TextSampler(Sampler):
     """Draws the same texts as a Sampler, without reading a frame."""
 
     def batch(self, number: int, size: int, part: int = 0, parts: int = 1) -> Batch:
-        """See `Sampler`; `frames`, `meanings` and `negatives` are empty."""
+        """See `Sampler`; `frames`, `shown`, `meanings` and `negatives` are empty."""
         self.random.seed(f"{self.seed}/{number}")
         samples = [self.draw()[0] for _ in range(size)]
         texts, others = ([self.random.choice(s.answers) for s in samples] for _ in range(2))
         nothing = torch.empty(size)
-        whole = Batch(nothing, samples, texts, others, nothing, [[]] * size)
+        whole = Batch(nothing, nothing, samples, texts, others, nothing, [[]] * size)
         return whole.part(part * size // parts, (part + 1) * size // parts)
 
 
