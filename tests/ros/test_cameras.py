@@ -23,6 +23,7 @@ def cameras(bench: Any, model: str) -> Any:
         model=model,
         cameras="['front:=front/image_raw','left:=left/image_raw']",
         labels=["a red ball"],
+        queries=["What do you see?"],  # nothing happens in either picture
         max_rate_hz=0.0,
     )
     bench.heard = {name: bench.collect(SemanticEmbedding, f"{name}/embedding") for name in NAMES}

@@ -45,3 +45,13 @@ def test_a_signal_is_told_and_ends_the_block(parts: tuple[bool, ...], told: str)
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == told.split()
+    assert not done.stderr
+
+
+def test_what_else_a_finalizer_raises_is_printed() -> None:
+    script = "class Failing:\n    def __del__(self):\n        1 / 0\n"
+    script += "from vljepa_ros.nodes.signals import Signals\nSignals()\nFailing()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "ZeroDivisionError" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Signals:
         self._pipe, told = os.pipe()
         os.set_blocking(told, False)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        sys.unraisablehook = _without_interrupts
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._handle)
         threading.Thread(target=self._pass_on, name="signals", daemon=True).start()
@@ -58,3 +60,9 @@ class Signals:
     def _pass_on(self) -> None:
         while os.read(self._pipe, 1):
             self._wake()
+
+
+def _without_interrupts(raised: sys.UnraisableHookArgs) -> None:
+    """Print what a finalizer raised, but for a signal that came in it: `asked` knows of that."""
+    if not issubclass(raised.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(raised)
