@@ -1,15 +1,19 @@
-"""Which questions are drawn of which windows, on facts without pictures."""
+"""Which questions are drawn of which windows, and windows that show a class; without pictures."""
 
 from __future__ import annotations
 
+import re
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from vljepa_ros.errors import InputError
 from vljepa_ros.model.config import WindowConfig
 from vljepa_ros.training import dataset, phrases
+from vljepa_ros.training.class_windows import ClassWindows, show_classes
 from vljepa_ros.training.dataset import Sampler
 from vljepa_ros.training.features import Episode
 
@@ -106,3 +110,23 @@ def test_wrong_answers_name_things_of_the_same_source(episode: Episode) -> None:
     for sample, negatives in zip(batch.samples, batch.negatives, strict=True):
         if "cat" in sample.answers[0]:
             assert not any(name in text for text in negatives for name in ("mug", "ball"))
+
+
+def test_a_window_shows_a_class_by_its_class_tokens_alone() -> None:
+    names = [f"kind {n} (of thing)" for n in range(40)]
+    classes = ClassWindows(names, torch.eye(40), class_tokens=5)
+    for seed in range(20):
+        sample, wrong, shown = classes.draw(Random(seed), 4)
+        windows = torch.full((2, 4, 9, 50), 7.0)
+        show_classes(windows, torch.stack([shown, classes.nothing()]))
+        tokens, other = windows
+        assert (other == 7).all()
+        number = int(tokens[0, 4, :40].argmax())
+        assert sample.answers[0] == f"a kind {number}"
+        assert sample.query
+        assert (tokens[:, :4] == 7).all() and (tokens[..., 40:] == 7).all()
+        assert torch.allclose(tokens[:, 4, :40].sum(-1), torch.ones(4))
+        assert torch.equal(tokens[0], tokens[3])
+        assert len(wrong) == 4
+        assert not any(re.search(rf"\bkind {number}\b", answer) for answer in wrong)
+        assert not set(wrong) & set(sample.answers)

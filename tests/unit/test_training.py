@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
@@ -29,7 +27,7 @@ from vljepa_ros.model.efficientnet import EfficientNet
 from vljepa_ros.runtime import Engine
 from vljepa_ros.streaming import GateConfig
 from vljepa_ros.training import evaluate, loop
-from vljepa_ros.training.class_windows import ClassWindows, show_classes
+from vljepa_ros.training.class_windows import ClassWindows
 from vljepa_ros.training.config import StageConfig, TrainConfig
 from vljepa_ros.training.dataset import Batch, Sampler, window_frames
 from vljepa_ros.training.evaluate import Evaluation, own_tokens
@@ -122,26 +120,6 @@ def test_the_parts_of_a_batch_make_up_the_whole(episodes: list[Episode]) -> None
 def test_without_a_query_nothing_is_asked(episodes: list[Episode]) -> None:
     batch = Sampler(episodes, CONFIG.model.window, {"caption": 1.0}, 1, False).batch(0, 6)
     assert {sample.query for sample in batch.samples} == {""}
-
-
-def test_a_window_shows_a_class_by_its_class_tokens_alone() -> None:
-    names = [f"kind {n} (of thing)" for n in range(40)]
-    classes = ClassWindows(names, torch.eye(40), class_tokens=5)
-    for seed in range(20):
-        sample, wrong, shown = classes.draw(Random(seed), 4)
-        windows = torch.full((2, 4, 9, 50), 7.0)
-        show_classes(windows, torch.stack([shown, classes.nothing()]))
-        tokens, other = windows
-        assert (other == 7).all()
-        number = int(tokens[0, 4, :40].argmax())
-        assert sample.answers[0] == f"a kind {number}"
-        assert sample.query
-        assert (tokens[:, :4] == 7).all() and (tokens[..., 40:] == 7).all()
-        assert torch.allclose(tokens[:, 4, :40].sum(-1), torch.ones(4))
-        assert torch.equal(tokens[0], tokens[3])
-        assert len(wrong) == 4
-        assert not any(re.search(rf"\bkind {number}\b", answer) for answer in wrong)
-        assert not set(wrong) & set(sample.answers)
 
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:

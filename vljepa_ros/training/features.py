@@ -131,20 +131,21 @@ class Rows:
 def to_table(
     episodes: Sequence[Episode], device: torch.device
 ) -> tuple[list[Episode], torch.Tensor]:
-    """The tokens of all episodes on a device, which takes a batch from them in no time.
+    """The tokens of all episodes on a device, so that no batch has to be copied there.
 
     Returns:
         The episodes, with `Rows` for frames, and their tokens, (F, N, C) float16.
     """
-    firsts = np.cumsum([0, *(len(episode.frames) for episode in episodes)])
+    total = sum(len(episode.frames) for episode in episodes)
     shape = episodes[0].frames[[0]].shape[1:]
-    table = torch.empty(int(firsts[-1]), *shape, dtype=torch.float16, device=device)
-    rows = []
-    for episode, first in zip(episodes, firsts.tolist(), strict=False):
+    table = torch.empty(total, *shape, dtype=torch.float16, device=device)
+    rows, first = [], 0
+    for episode in episodes:
         count = len(episode.frames)
         tokens = episode.frames[list(range(count))]
-        table[first : first + count] = torch.from_numpy(tokens).to(device)
+        table[first : first + count] = torch.from_numpy(tokens)
         rows.append(replace(episode, frames=Rows(first, count)))
+        first += count
     return rows, table
 
 
