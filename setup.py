@@ -60,7 +60,10 @@ setup(
             "opencv-python-headless>=4.7",  # JPEG whose colors are kept in full
             *("onnx", "onnxruntime"),  # which encode the frames
         ],
-        "test": ["hypothesis", "mcap", "mcap-ros2-support", "pytest", "webdataset"],
+        "test": [
+            *("hypothesis", "mcap", "mcap-ros2-support"),
+            *("pytest", "pytest-xdist", "webdataset"),
+        ],
     },
     entry_points={"console_scripts": ["vljepa = vljepa_ros.cli:main"]},
 )

@@ -55,7 +55,8 @@ def main() -> None:
     """Tell all clips by both cameras and print what is true of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
-    parser.add_argument("--seeds", type=int, default=8, help="clips, of the seeds 1, 2, ...")
+    parser.add_argument("--first", type=int, default=1, help="seed of the first clip")
+    parser.add_argument("--seeds", type=int, default=8, help="how many clips, of seeds in a row")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     engine = Engine.load(options.model, FASTEST)
@@ -63,10 +64,12 @@ def main() -> None:
     gate, threshold = ours()[0], GateConfig().threshold
     rows = []
     for name, camera in CAMERAS.items():
-        streams = [watch(engine, seed, camera) for seed in range(1, options.seeds + 1)]
+        seeds = range(options.first, options.first + options.seeds)
+        streams = [watch(engine, seed, camera) for seed in seeds]
         decodes = [gate.decode(stream, threshold) for stream in streams]
         found = count_sentences(engine, streams, decodes, span)
-        rows.append({"camera": name, "model": engine.info.model_id, **found})
+        facts = {"camera": name, "model": engine.info.model_id, "seeds": f"{seeds[0]}-{seeds[-1]}"}
+        rows.append({**facts, **found})
     report("clips", rows, options.json)
 
 

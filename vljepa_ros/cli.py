@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         default=14000,
         help="short simulated training episodes of one event each (default: %(default)s)",
     )
+    data.add_argument(
+        "--draw-nothing", action="store_true", help="only encode the shards that lie in the folder"
+    )
     data.add_argument("--model", default="vljepa-tiny", help=f"to encode for: {_MODEL_HELP}")
     data.add_argument("--seed", type=int, default=0, help="of all episodes (default: 0)")
     data.add_argument(
@@ -137,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
 def _data(options: argparse.Namespace) -> None:
     from vljepa_ros.training.prepare import SOURCES, prepare
 
-    training = {source: getattr(options, source) for source in SOURCES}
+    training = {s: 0 if options.draw_nothing else getattr(options, s) for s in SOURCES}
     prepare(options.data, training, _recipe(options.model), options.seed, options.workers)
 
 

@@ -70,8 +70,7 @@ def test_own_shards_are_encoded_without_drawing_others(shards: Path, tmp_path: P
     own = shard_path(tmp_path, "mine", "train", 0)
     own.parent.mkdir(parents=True)
     shutil.copy(shard_path(shards, "composites", "train", 0), own)
-    nothing = ["--tabletop", "0", "--composites", "0", "--moments", "0"]
-    assert main(["data", "--data", str(tmp_path), *nothing]) == 0
+    assert main(["data", "--data", str(tmp_path), "--draw-nothing"]) == 0
     assert np.load(features_path(own), mmap_mode="r").shape == (32, 54, 976)
     assert {path.name for path in tmp_path.iterdir()} == {"mine"}
 

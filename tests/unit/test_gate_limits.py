@@ -39,7 +39,7 @@ def test_a_change_waits_until_its_variance_is_a_share_of_the_threshold() -> None
         run(ChangeGate(replace(CONFIG, smoothing=0.35, hysteresis=share)), stream)[1]
         for share in (1, 0.6)
     )
-    assert eager.segment_end < patient.segment_end == 4 * SECOND + 13 * SECOND // 10
+    assert eager.segment_end < patient.segment_end == 4 * SECOND + 8 * SECOND // 10
 
 
 def test_a_change_between_the_two_limits_is_dropped_in_the_end() -> None:

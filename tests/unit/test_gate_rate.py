@@ -107,7 +107,7 @@ def test_flicker_that_does_not_hold_is_ignored_at_any_rate(rate: float) -> None:
 
 
 @pytest.mark.parametrize("jitter", [0, 0.03, 0.06])
-def test_defaults_take_three_embeddings_at_four_a_second(jitter: float) -> None:
+def test_defaults_have_a_change_hold_for_four_embeddings_at_four_a_second(jitter: float) -> None:
     """Which the threshold was chosen with; stamps off by 0.06 s do not matter."""
     config = GateConfig(max_silence=0)
     rng = np.random.default_rng(0)
@@ -115,8 +115,8 @@ def test_defaults_take_three_embeddings_at_four_a_second(jitter: float) -> None:
         times = 1 + evenly(4) + rng.uniform(-jitter, jitter, len(evenly(4)))
         meaning = (np.arange(len(times)) >= 20).astype(int)
         first, shift = run(ChangeGate(config), times, np.eye(DIMENSION)[meaning])
-        assert first.segment_end == round(times[2] * SECOND)
-        assert (first.embeddings, shift.embeddings) == (3, 3)
+        assert first.segment_end == round(times[3] * SECOND)
+        assert (first.embeddings, shift.embeddings) == (4, 4)
         assert shift.segment_start == round(times[20] * SECOND)
 
 
@@ -161,7 +161,7 @@ def test_stream_that_never_settles_is_told_within_a_bound(rate: float) -> None:
     told = np.array([s.segment_end for s in run(ChangeGate(config), times, wild)]) / SECOND
     # Of a period longer than `smoothing` only that much counts.
     slower = max(1, 1 / rate / config.smoothing)
-    assert np.diff(told).max() <= 2 * 7 * config.settle * slower
+    assert np.diff(told).max() <= 2 * 4 * config.settle * slower
 
 
 @pytest.mark.parametrize("rate", [4, 100])

@@ -22,12 +22,14 @@ REPOSITORY, _, REVISION = LLAMA_1B.partition("@")
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The hub's local copy of Llama, without weights yet, and no network.
 
-    The hub's client is not told so: a proxy that refuses ends in an error of its transport.
+    The hub's client is not told so: a proxy that refuses ends in an error of its transport, after
+    several tries, between which it would sleep.
     """
     folder = tmp_path / f"models--{REPOSITORY.replace('/', '--')}" / "snapshots" / REVISION
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     return folder

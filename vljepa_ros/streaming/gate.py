@@ -13,7 +13,7 @@ from vljepa_ros.streaming.stamps import SECOND
 
 # A change that never settles (a camera that keeps turning) is decided after this many times
 # `settle`, so that the delay of a shift has a bound.
-_PATIENCE = 7
+_PATIENCE = 4
 
 
 class Trigger(IntEnum):
@@ -30,8 +30,8 @@ class GateConfig:
     """Settings of a ChangeGate.
 
     Times are measured between stamps, so that the rate of the stream does not matter. At four
-    embeddings a second the defaults average three of them and have a change hold for three.
-    They lie half a period from where that number would change, so that jitter does not.
+    embeddings a second the defaults average two of them and have a change hold for four. They
+    lie half a period from where that number would change, so that jitter does not.
 
     Raises:
         InputError: for a value outside its range; the message names it.
@@ -40,7 +40,7 @@ class GateConfig:
     threshold: float = 0.15  # distance (1 - cosine) at which a change begins, in (0, 2]
     hysteresis: float = 0.6  # a change is over below this share of the threshold, in [0, 1]
     smoothing: float = 0.375  # s, age up to which embeddings are averaged, 0 = the newest alone
-    settle: float = 0.375  # s for which a change must hold, 0 = told at once
+    settle: float = 0.625  # s for which a change must hold, 0 = told at once
     min_interval: float = 0.5  # s between shifts
     max_silence: float = 30.0  # s after which the running segment is sent again, 0 = never
 
@@ -89,7 +89,7 @@ class ChangeGate:
     its variance is at most hysteresis * threshold. It is dropped, and its embeddings returned
     to the segment, when the score sinks below hysteresis * threshold. If the new meaning gives
     way to yet another before it has settled, the new segment begins anew, and the embeddings of
-    what did not last belong to none. Whatever happens, a change is decided within 7 * settle
+    what did not last belong to none. Whatever happens, a change is decided within 4 * settle
     seconds, except that `min_interval` can hold the shift back; it is then sent as soon as the
     time has come.
 
