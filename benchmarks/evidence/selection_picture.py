@@ -84,7 +84,7 @@ def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
         told = f"{rows[name]['saving']:.1f}x fewer decodes, same CIDEr"
         if name == MEMORY:
             both = result["saving_with_recall_on_both"]["saving"]
-            told += f"\n({both:.1f}x if uniform recalls too)"
+            told = f"{rows[name]['saving']:.1f}x with recall\n({both:.1f}x if uniform recalls too)"
         _draw_saving(axes, rows[name], color, top * height, told)
     _plain(axes)
     axes.grid(color=_GRID, linewidth=0.8)
