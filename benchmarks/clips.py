@@ -2,7 +2,7 @@
 
     . tools/env.sh && PYTHONPATH="$PWD/benchmarks:$PYTHONPATH" python benchmarks/clips.py
 
-Each clip is half a minute of a robot's work (`training/tabletop/clip.py`), told by the gate and
+Each clip is 43 s of a robot's work (`training/tabletop/clip.py`), told by the gate and
 the decoder as the nodes run them, without ROS. The clean camera has neither noise nor JPEG, much
 as the demo's video; the other is about what all training episodes were taken with. Seed 1
 is the demo's own. `evidence/sentences.py` says when a sentence is true.
@@ -14,10 +14,10 @@ import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evidence import detectors
 from evidence.drawing import PERIOD
 from evidence.sentences import count_sentences
 from evidence.streams import Stream, embed
-from evidence.sweeps import ours
 from results import report
 
 from vljepa_ros.runtime import FASTEST, Engine
@@ -57,19 +57,27 @@ def main() -> None:
     parser.add_argument("--model", default="vljepa-tiny", help="shipped name or folder")
     parser.add_argument("--first", type=int, default=1, help="seed of the first clip")
     parser.add_argument("--seeds", type=int, default=8, help="how many clips, of seeds in a row")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        nargs="+",
+        default=[GateConfig().settle],
+        help="s for which a change must hold, one or several (default: the gate's, %(default)s)",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     engine = Engine.load(options.model, FASTEST)
     span = (engine.info.window_frames - 1) * engine.info.window_period
-    gate, threshold = ours()[0], GateConfig().threshold
+    seeds = range(options.first, options.first + options.seeds)
     rows = []
     for name, camera in CAMERAS.items():
-        seeds = range(options.first, options.first + options.seeds)
-        streams = [watch(engine, seed, camera) for seed in seeds]
-        decodes = [gate.decode(stream, threshold) for stream in streams]
-        found = count_sentences(engine, streams, decodes, span)
         facts = {"camera": name, "model": engine.info.model_id, "seeds": f"{seeds[0]}-{seeds[-1]}"}
-        rows.append({**facts, **found})
+        streams = [watch(engine, seed, camera) for seed in seeds]
+        for settle in options.settle:
+            gate = GateConfig(settle=settle)
+            decodes = [detectors.gate(stream.embeddings, PERIOD, gate) for stream in streams]
+            found = count_sentences(engine, streams, decodes, span)
+            rows.append({**facts, "settle": settle, **found})
     report("clips", rows, options.json)
 
 

@@ -28,6 +28,7 @@ printf '%s\0' tests/ros/test_*.py | xargs -0 -n 1 -P 2 --process-slot-var=SLOT b
     python -m pytest -q --durations=5 -rs "$0" > "$TOLD.$SLOT" 2>&1
     code=$?
     cat "$TOLD.$SLOT"
+    [ $code -eq 0 ] || echo "FAILED: $0"
     exit $code' || failed+=("node tests")
 
 if [ ${#failed[@]} -ne 0 ]; then

@@ -81,10 +81,11 @@ def _draw_curves(axes: Axes, result: dict[str, Any]) -> None:
     axes.set_xlabel("seconds between decodes, mean (fewer decodes to the right)", fontsize=12)
     axes.set_ylabel("CIDEr of the events' texts (higher is better)", fontsize=12)
     for name, color, height in ((GATE, _OURS, 1.1), (MEMORY, _WITH_MEMORY, 1.29)):
-        told = f"{rows[name]['saving']:.1f}x fewer decodes, same CIDEr"
+        told = "fewer decodes, same CIDEr"
         if name == MEMORY:
             both = result["saving_with_recall_on_both"]["saving"]
-            told = f"{rows[name]['saving']:.1f}x with recall\n({both:.1f}x if uniform recalls too)"
+            told = f"with recall\n({both:.1f}x if uniform recalls too)"
+        told = f"{rows[name]['saving']:.1f}x {told}"
         _draw_saving(axes, rows[name], color, top * height, told)
     _plain(axes)
     axes.grid(color=_GRID, linewidth=0.8)
